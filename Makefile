@@ -1,0 +1,45 @@
+EXTENSION  = cryptocloud_postback
+EXTVERSION = $(shell sed -n "s/^default_version = '\(.*\)'/\1/p" cryptocloud_postback.control)
+
+MODULE_big = cryptocloud_postback
+SOURCES    = $(sort $(wildcard src/core/*.cpp src/pg/*.cpp))
+OBJS       = $(SOURCES:.cpp=.o)
+HEADERS_   = $(wildcard src/core/*.hpp src/pg/*.hpp)
+SQL        = sql/verify.sql sql/tables.sql sql/pipeline.sql
+DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+EXTRA_CLEAN = $(OBJS:.o=.d) $(DATA_built) test/expected test_out build
+
+REGRESS      = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
+REGRESS_OPTS = --inputdir=test --outputdir=test_out $(if $(filter 15,$(PGVER)),,--expecteddir=.)
+REGRESS_PREP = regress-prep
+
+PG_CONFIG ?= pg_config
+PGVER     := $(shell $(PG_CONFIG) --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+
+# -isystem: PostgreSQL's headers do not compile without warnings under ours.
+PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -Isrc
+PG_CXXFLAGS = -std=c++20 -O2 -fno-semantic-interposition -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
+              -Wold-style-cast $(WERROR)
+# PGXS tracks header dependencies only if PostgreSQL itself was built so.
+PG_CXXFLAGS += -MMD -MP
+# PGXS links with the C compiler. Only what SQL calls is exported.
+SHLIB_LINK = -lcrypto -lstdc++ -Wl,--version-script=src/exports.map
+
+PGXS := $(shell $(PG_CONFIG) --pgxs)
+include $(PGXS)
+
+# clang compiles the bitcode for JIT, and knows nothing of PG_CXXFLAGS.
+BITCODE_CXXFLAGS += -std=c++20
+$(OBJS:.o=.bc): $(HEADERS_)
+
+-include $(OBJS:.o=.d)
+$(OBJS): Makefile
+
+$(DATA_built): $(SQL) cryptocloud_postback.control
+	cat $(SQL) > $@
+
+# pg_regress before 16 looks for expected/ beside its inputs only.
+.PHONY: regress-prep
+regress-prep:
+	mkdir -p test_out
+	$(if $(filter 15,$(PGVER)),ln -sfn ../expected test/expected)

@@ -1,0 +1,55 @@
+"""POST /postback[/<project>]: hands the raw body to cc_receive() and answers what it says. Parses nothing, knows no secret."""
+import logging
+import os
+
+import psycopg
+from flask import Flask, abort, request
+from psycopg_pool import ConnectionPool
+from werkzeug.exceptions import HTTPException
+
+LIMIT = 1024 * 1024
+WORDS = {404: "Not found", 405: "Method not allowed", 413: "Body too large", 415: "Unsupported content encoding"}
+
+app = Flask(__name__)
+# Two tries of two seconds: an answer within 5 seconds, whatever the database does. Attempts given up are begun anew by the next request.
+pool = ConnectionPool(os.environ.get("DATABASE_URL", ""), timeout=2, reconnect_timeout=2, kwargs={"autocommit": True, "connect_timeout": 2})
+logging.getLogger("psycopg.pool").disabled = True  # its warnings may quote the connection string
+
+
+def receive(*postback, again=True):
+    try:
+        with pool.connection() as db:  # no transaction around it: committed when this returns
+            return db.execute("SELECT http_status, response::text FROM cc_receive(%b, %s, %s)", postback).fetchone()
+    except psycopg.OperationalError:
+        if not again:
+            raise
+        pool.check()  # that was a connection from before a restart: another one, then. Repeating a postback does no harm
+        return receive(*postback, again=False)
+
+
+@app.post("/postback")
+@app.post("/postback/<project>")
+def postback(project="default"):
+    if "\0" in project:
+        abort(404)  # no text for the database
+    if request.headers.get("Content-Encoding", "identity") != "identity":
+        abort(415)
+    if len(body := request.stream.read(LIMIT + 1)) > LIMIT:  # not get_data(), which has no limit for a chunked body
+        abort(413)
+    status, response = receive(body, request.headers.get("Content-Type"), project)
+    return app.response_class(response, status, mimetype="application/json")
+
+
+@app.errorhandler(psycopg.Error)
+def unavailable(error):
+    app.logger.error("no answer from the database: %s %s", type(error).__name__, error.sqlstate)  # its message may quote the postback
+    return {"error": "Service unavailable"}, 503, {"Retry-After": "5"}
+
+
+@app.errorhandler(HTTPException)
+def refuse(error):
+    return {"error": WORDS.get(error.code, "Bad request")}, error.code, [header for header in error.get_headers() if header[0] == "Allow"]
+
+
+if __name__ == "__main__":
+    app.run(os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000")), threaded=True)

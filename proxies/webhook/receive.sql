@@ -1,0 +1,11 @@
+-- A statement that fails stands in the server's log: this one must not fail with the postback in it, so the usual reason is looked at first.
+SHOW transaction_read_only \gset
+\if :transaction_read_only
+  \warn read-only
+  \q
+\endif
+\set body `head -c 1048577 "$BODY" | base64 -w0`
+\set content_type `printf %s "$CONTENT_TYPE" | base64 -w0`
+\getenv project PROJECT
+SELECT http_status, response
+FROM cc_receive(decode(:'body', 'base64'), nullif(convert_from(decode(:'content_type', 'base64'), 'LATIN1'), ''), :'project');

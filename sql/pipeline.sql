@@ -1,0 +1,411 @@
+--------------------------------------------------------------------------------------------------------------------------
+-- Pipeline: an insert into cc_inbox verifies the postback, stores it and brings its invoice up to date.
+--
+--   cc_receive ──▶ cc_inbox ──▶ cc_inbox_insert ──▶ cc_deliver ──▶ cc_write_invoice ──▶ cc_invoice ──▶ merchant's triggers
+--                                                        ▲
+--   cc_apply (pending and failed rows again) ────────────┘
+--------------------------------------------------------------------------------------------------------------------------
+
+-- What a SECURITY DEFINER function calls first. It then has the rights of the owner of the tables, and no others: the
+-- merchant's triggers run with those too, not with the rights of whoever created the extension, often a superuser.
+-- ERROR 42501 outside of a SECURITY DEFINER function, or if its definer could not SET ROLE to the owner.
+CREATE FUNCTION cc_become_owner(relation oid) RETURNS oid
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION cc_become_owner(oid) IS
+    'internal: go on with the rights of a table''s owner until the calling SECURITY DEFINER function ends';
+
+CREATE FUNCTION cc_text_or_null(bytes bytea) RETURNS text
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION cc_text_or_null(bytea) IS 'internal: the bytes as text; NULL if they are no valid UTF-8 or hold a NUL';
+
+-- From address on, the members of invoice_info under the names of cc_invoice.
+CREATE TYPE cc_delivery AS (
+    reason            text,
+    invoice_id        text,
+    order_id          text,
+    status            text,
+    amount_crypto     numeric,
+    currency          text,
+    token_expires_at  timestamptz,
+    token_digest      bytea,
+    content_digest    bytea,
+    address           text,
+    network           text,
+    invoice_status    text,
+    payment_status    text,
+    side_commission   text,
+    type_payments     text,
+    is_test           boolean,
+    amount            numeric,
+    amount_in_crypto  numeric,
+    amount_in_fiat    numeric,
+    amount_usd        numeric,
+    amount_to_pay     numeric,
+    amount_to_pay_usd numeric,
+    amount_paid       numeric,
+    amount_paid_usd   numeric,
+    fee               numeric,
+    fee_usd           numeric,
+    service_fee       numeric,
+    service_fee_usd   numeric,
+    received          numeric,
+    received_usd      numeric,
+    to_surcharge      numeric,
+    to_surcharge_usd  numeric,
+    tx_list           text[],
+    created_at        timestamptz,
+    expires_at        timestamptz,
+    finished_at       timestamptz,
+    info              jsonb
+);
+COMMENT ON TYPE cc_delivery IS 'internal: all that a body says, read for the pipeline';
+
+-- The times of the service are UTC and carry no zone; the session's time zone has no say in how they are read.
+CREATE FUNCTION cc_read_delivery(body text, raw bytea, content_type text, secret text, previous_secret text,
+                                 at timestamptz, leeway interval) RETURNS cc_delivery
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION cc_read_delivery(text, bytea, text, text, text, timestamptz, interval) IS
+    'internal: verify and read a body for the pipeline; with a NULL secret only read it, as it was verified when it came';
+
+-- The newer of two values, and the older where the newer is unknown: a form after a JSON never blanks what is known.
+CREATE FUNCTION cc_merge(given_is_newer boolean, given anyelement, known anyelement) RETURNS anyelement
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+AS 'SELECT CASE WHEN given_is_newer THEN coalesce(given, known) ELSE coalesce(known, given) END';
+COMMENT ON FUNCTION cc_merge(boolean, anyelement, anyelement) IS 'internal: the newer of two values that is known';
+
+-- Which of two states counts when two tokens have the same exp: the further one.
+CREATE FUNCTION cc_state_rank(status text, invoice_status text, payment_status text) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN status = 'success' AND coalesce(invoice_status, 'success') = 'success' THEN 4
+            WHEN payment_status IN ('paid', 'overpaid') THEN 3
+            WHEN payment_status = 'canceled' OR invoice_status = 'canceled' THEN 2
+            WHEN payment_status = 'partial' THEN 1
+            ELSE 0 END;
+COMMENT ON FUNCTION cc_state_rank(text, text, text) IS 'internal: how far an invoice has come, to order states by';
+
+-- Brings the invoice up to date and fires the merchant's triggers. False, and nothing changed, if the delivery contradicts
+-- what is known. The caller holds the lock of the invoice.
+-- paid_at is among the columns set only in the one statement that sets it: a trigger on UPDATE OF paid_at fires once.
+CREATE FUNCTION cc_write_invoice(project text, received_at timestamptz, accept_test_payments boolean, given cc_delivery)
+    RETURNS boolean
+    LANGUAGE plpgsql
+AS $$
+DECLARE
+    known    record;
+    is_newer boolean;
+    is_paid  CONSTANT boolean := given.status = 'success' AND coalesce(given.invoice_status, 'success') = 'success';
+BEGIN
+    SELECT * INTO known FROM @extschema@.cc_invoice AS i
+     WHERE i.project = cc_write_invoice.project AND i.invoice_id = given.invoice_id
+       FOR UPDATE;
+
+    IF NOT FOUND THEN
+        INSERT INTO @extschema@.cc_invoice (
+            project, invoice_id, order_id, status, amount_crypto, currency, paid_at, is_test, invoice_status, payment_status,
+            network, address, tx_list, amount, amount_in_crypto, amount_in_fiat, amount_usd, amount_to_pay, amount_to_pay_usd,
+            amount_paid, amount_paid_usd, fee, fee_usd, service_fee, service_fee_usd, received, received_usd, to_surcharge,
+            to_surcharge_usd, side_commission, type_payments, created_at, expires_at, finished_at, info,
+            token_expires_at, received_at, updated_at)
+        VALUES (
+            project, given.invoice_id, given.order_id, given.status, given.amount_crypto, given.currency,
+            CASE WHEN is_paid AND (accept_test_payments OR given.is_test IS NOT TRUE) THEN received_at END,
+            given.is_test, given.invoice_status, given.payment_status, given.network, given.address, given.tx_list,
+            given.amount, given.amount_in_crypto, given.amount_in_fiat, given.amount_usd, given.amount_to_pay,
+            given.amount_to_pay_usd, given.amount_paid, given.amount_paid_usd, given.fee, given.fee_usd, given.service_fee,
+            given.service_fee_usd, given.received, given.received_usd, given.to_surcharge, given.to_surcharge_usd,
+            given.side_commission, given.type_payments, given.created_at, given.expires_at, given.finished_at, given.info,
+            given.token_expires_at, received_at, received_at);
+        RETURN true;
+    END IF;
+
+    IF given.order_id <> known.order_id
+       OR (known.paid_at IS NOT NULL
+           AND (given.currency <> known.currency OR given.amount_crypto < known.amount_crypto)) THEN
+        RETURN false;
+    END IF;
+
+    is_newer := given.token_expires_at > known.token_expires_at
+                OR (given.token_expires_at = known.token_expires_at
+                    AND @extschema@.cc_state_rank(given.status, given.invoice_status, given.payment_status)
+                        >= @extschema@.cc_state_rank(known.status, known.invoice_status, known.payment_status));
+    UPDATE @extschema@.cc_invoice AS i
+       SET order_id          = coalesce(i.order_id, given.order_id),
+           status            = @extschema@.cc_merge(is_newer, given.status, i.status),
+           amount_crypto     = @extschema@.cc_merge(is_newer, given.amount_crypto, i.amount_crypto),
+           currency          = @extschema@.cc_merge(is_newer, given.currency, i.currency),
+           is_test           = @extschema@.cc_merge(is_newer, given.is_test, i.is_test),
+           invoice_status    = @extschema@.cc_merge(is_newer, given.invoice_status, i.invoice_status),
+           payment_status    = @extschema@.cc_merge(is_newer, given.payment_status, i.payment_status),
+           network           = @extschema@.cc_merge(is_newer, given.network, i.network),
+           address           = @extschema@.cc_merge(is_newer, given.address, i.address),
+           tx_list           = @extschema@.cc_merge(is_newer, given.tx_list, i.tx_list),
+           amount            = @extschema@.cc_merge(is_newer, given.amount, i.amount),
+           amount_in_crypto  = @extschema@.cc_merge(is_newer, given.amount_in_crypto, i.amount_in_crypto),
+           amount_in_fiat    = @extschema@.cc_merge(is_newer, given.amount_in_fiat, i.amount_in_fiat),
+           amount_usd        = @extschema@.cc_merge(is_newer, given.amount_usd, i.amount_usd),
+           amount_to_pay     = @extschema@.cc_merge(is_newer, given.amount_to_pay, i.amount_to_pay),
+           amount_to_pay_usd = @extschema@.cc_merge(is_newer, given.amount_to_pay_usd, i.amount_to_pay_usd),
+           amount_paid       = @extschema@.cc_merge(is_newer, given.amount_paid, i.amount_paid),
+           amount_paid_usd   = @extschema@.cc_merge(is_newer, given.amount_paid_usd, i.amount_paid_usd),
+           fee               = @extschema@.cc_merge(is_newer, given.fee, i.fee),
+           fee_usd           = @extschema@.cc_merge(is_newer, given.fee_usd, i.fee_usd),
+           service_fee       = @extschema@.cc_merge(is_newer, given.service_fee, i.service_fee),
+           service_fee_usd   = @extschema@.cc_merge(is_newer, given.service_fee_usd, i.service_fee_usd),
+           received          = @extschema@.cc_merge(is_newer, given.received, i.received),
+           received_usd      = @extschema@.cc_merge(is_newer, given.received_usd, i.received_usd),
+           to_surcharge      = @extschema@.cc_merge(is_newer, given.to_surcharge, i.to_surcharge),
+           to_surcharge_usd  = @extschema@.cc_merge(is_newer, given.to_surcharge_usd, i.to_surcharge_usd),
+           side_commission   = @extschema@.cc_merge(is_newer, given.side_commission, i.side_commission),
+           type_payments     = @extschema@.cc_merge(is_newer, given.type_payments, i.type_payments),
+           created_at        = @extschema@.cc_merge(is_newer, given.created_at, i.created_at),
+           expires_at        = @extschema@.cc_merge(is_newer, given.expires_at, i.expires_at),
+           finished_at       = @extschema@.cc_merge(is_newer, given.finished_at, i.finished_at),
+           info              = @extschema@.cc_merge(is_newer, given.info, i.info),
+           token_expires_at  = greatest(given.token_expires_at, i.token_expires_at),
+           updated_at        = cc_write_invoice.received_at
+     WHERE i.project = cc_write_invoice.project AND i.invoice_id = given.invoice_id;
+
+    -- A form after a JSON does not say whether it is a test; the JSON did.
+    IF known.paid_at IS NULL AND is_paid
+       AND (accept_test_payments OR coalesce(given.is_test, known.is_test) IS NOT TRUE) THEN
+        UPDATE @extschema@.cc_invoice AS i SET paid_at = cc_write_invoice.received_at
+         WHERE i.project = cc_write_invoice.project AND i.invoice_id = given.invoice_id;
+    END IF;
+    RETURN true;
+END
+$$;
+COMMENT ON FUNCTION cc_write_invoice(text, timestamptz, boolean, cc_delivery) IS
+    'internal: bring an invoice up to date by a verified delivery; false if it contradicts what is known';
+
+-- Decides what becomes of a verified delivery, and applies it. Whatever is raised in here, by the merchant's triggers and
+-- constraints too, makes it failed, and undoes no more than what was done in here: the inbox row itself is safe.
+-- The merchant's triggers see a search_path that nobody who inserts can choose: this schema, then what a new session of the
+-- tables' owner would have.
+CREATE FUNCTION cc_deliver(inbox_id bigint, project text, received_at timestamptz, accept_test_payments boolean, notify boolean,
+                           apply_now boolean, can_wait boolean, given cc_delivery,
+                           OUT state text, OUT reason text, OUT error text)
+    LANGUAGE plpgsql SET search_path = @extschema@, "$user", public, pg_temp
+AS $$
+DECLARE
+    -- One delivery of a token and one of an invoice at a time, always in this order.
+    token_lock   CONSTANT bigint := hashtextextended(encode(given.token_digest, 'hex'), 0);
+    invoice_lock CONSTANT bigint := hashtextextended(project || E'\n' || given.invoice_id, 0);
+    is_reused    boolean;
+    is_known     boolean;
+    origin       text;
+BEGIN
+    IF can_wait THEN
+        PERFORM pg_advisory_xact_lock(token_lock), pg_advisory_xact_lock(invoice_lock);
+    ELSIF NOT (pg_try_advisory_xact_lock(token_lock) AND pg_try_advisory_xact_lock(invoice_lock)) THEN
+        RETURN;
+    END IF;
+
+    -- The first use of a token wins. The same content is a duplicate, but for an earlier one that failed: then this is
+    -- another attempt, unless it is the very same message.
+    SELECT EXISTS (SELECT FROM @extschema@.cc_inbox AS i
+                    WHERE i.project = cc_deliver.project AND i.token_digest = given.token_digest
+                      AND i.state NOT IN ('rejected', 'duplicate') AND i.content_digest <> given.content_digest),
+           EXISTS (SELECT FROM @extschema@.cc_inbox AS i
+                    WHERE i.project = cc_deliver.project AND i.invoice_id = given.invoice_id
+                      AND i.content_digest = given.content_digest AND i.id <> inbox_id
+                      AND (i.state IN ('applied', 'pending', 'conflict')
+                           OR (i.state = 'failed' AND i.token_digest = given.token_digest)))
+      INTO is_reused, is_known;
+
+    IF is_reused THEN
+        state := 'rejected';
+        reason := 'token_reused';
+    ELSIF is_known THEN
+        state := 'duplicate';
+    ELSIF NOT apply_now THEN
+        state := 'pending';
+    ELSIF @extschema@.cc_write_invoice(project, received_at, accept_test_payments, given) THEN
+        SET CONSTRAINTS ALL IMMEDIATE;  -- a deferred one would fail at commit, and take the inbox row with it
+        SET CONSTRAINTS ALL DEFERRED;
+        IF notify THEN
+            PERFORM pg_notify('cc_invoice', json_build_object('project', project, 'invoice_id', given.invoice_id)::text);
+        END IF;
+        state := 'applied';
+    ELSE
+        state := 'conflict';
+    END IF;
+EXCEPTION
+    -- Neither of the first two is among the others. A cancelled statement has little left to do and so ends at once.
+    WHEN query_canceled OR assert_failure OR OTHERS THEN
+        GET STACKED DIAGNOSTICS origin = PG_EXCEPTION_CONTEXT;
+        state := 'failed';
+        reason := NULL;
+        error := left(format('%s: %s (%s)', SQLSTATE, SQLERRM, split_part(origin, E'\n', 1)), 2000);
+END
+$$;
+COMMENT ON FUNCTION cc_deliver(bigint, text, timestamptz, boolean, boolean, boolean, boolean, cc_delivery) IS
+    'internal: what becomes of a verified delivery; nothing but NULLs if another session is at work on it and can_wait is false';
+
+CREATE FUNCTION cc_inbox_insert() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner    CONSTANT oid := @extschema@.cc_become_owner(TG_RELID);
+    project  record;
+    given    @extschema@.cc_delivery;
+    result   record;
+BEGIN
+    -- Whoever inserts decides nothing but these.
+    NEW.project          := coalesce(NEW.project, 'default');
+    NEW.received_at      := clock_timestamp();
+    NEW.reason           := NULL;
+    NEW.invoice_id       := NULL;
+    NEW.token_digest     := NULL;
+    NEW.content_digest   := NULL;
+    NEW.token_expires_at := NULL;
+    NEW.error            := NULL;
+    NEW.attempts         := 0;
+    NEW.applied_at       := NULL;
+
+    SELECT * INTO project FROM @extschema@.cc_project AS p WHERE p.name = NEW.project;
+    IF NOT FOUND THEN
+        NEW.state := 'rejected';
+        NEW.reason := 'unknown_project';
+        RETURN NEW;
+    END IF;
+
+    given := @extschema@.cc_read_delivery(
+        NEW.body, NEW.raw, NEW.content_type, project.secret,
+        CASE WHEN project.previous_secret_until > NEW.received_at THEN project.previous_secret END,
+        NEW.received_at, project.leeway);
+    NEW.reason := given.reason;
+    IF NEW.reason IS NULL AND project.require_order_id AND given.order_id IS NULL THEN
+        NEW.reason := 'missing_order_id';
+    END IF;
+    IF NEW.reason IS NOT NULL THEN
+        NEW.state := 'rejected';
+        RETURN NEW;
+    END IF;
+
+    result := @extschema@.cc_deliver(NEW.id, NEW.project, NEW.received_at, project.accept_test_payments, project.notify,
+                                     project.apply = 'immediate', true, given);
+    NEW.state            := result.state;
+    NEW.reason           := result.reason;
+    NEW.error            := result.error;
+    NEW.invoice_id       := given.invoice_id;
+    NEW.token_digest     := given.token_digest;
+    NEW.content_digest   := given.content_digest;
+    NEW.token_expires_at := given.token_expires_at;
+    IF NEW.state IN ('applied', 'conflict', 'failed') THEN
+        NEW.attempts := 1;
+    END IF;
+    IF NEW.state = 'applied' THEN
+        NEW.applied_at := NEW.received_at;
+    END IF;
+    RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION cc_inbox_insert() IS 'trigger function: verifies, stores and applies what is inserted into cc_inbox';
+ALTER FUNCTION cc_inbox_insert() OWNER TO @extowner@;
+
+CREATE FUNCTION cc_apply(max_rows integer DEFAULT 100) RETURNS integer
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner   CONSTANT oid := @extschema@.cc_become_owner('@extschema@.cc_inbox'::regclass);
+    waiting record;
+    given   @extschema@.cc_delivery;
+    result  record;
+    settled integer := 0;
+BEGIN
+    -- Those that failed least come first, so that some that fail for ever never keep the others waiting.
+    FOR waiting IN
+        SELECT i.*, coalesce(p.accept_test_payments, false) AS accept_test_payments, coalesce(p.notify, false) AS notify
+          FROM @extschema@.cc_inbox AS i LEFT JOIN @extschema@.cc_project AS p ON p.name = i.project
+         WHERE i.state IN ('pending', 'failed')
+         ORDER BY i.attempts, i.id
+         LIMIT max_rows
+           FOR UPDATE OF i SKIP LOCKED
+    LOOP
+        given := @extschema@.cc_read_delivery(waiting.body, waiting.raw, waiting.content_type, NULL, NULL, NULL, NULL);
+        given.token_expires_at := waiting.token_expires_at;
+        result := @extschema@.cc_deliver(waiting.id, waiting.project, waiting.received_at, waiting.accept_test_payments,
+                                         waiting.notify, true, false, given);
+        CONTINUE WHEN result.state IS NULL;  -- another session has that invoice in hand
+        UPDATE @extschema@.cc_inbox AS i
+           SET state = result.state, reason = result.reason, error = result.error, attempts = waiting.attempts + 1,
+               applied_at = CASE WHEN result.state = 'applied' THEN clock_timestamp() END
+         WHERE i.id = waiting.id;
+        IF result.state <> 'failed' THEN
+            settled := settled + 1;
+        END IF;
+        EXIT WHEN result.error LIKE '57014:%';  -- cancelled, or out of time: keep what was reached, and end
+    END LOOP;
+    RETURN settled;
+END
+$$;
+COMMENT ON FUNCTION cc_apply(integer) IS
+    'apply pending and failed postbacks again, at most so many; returns how many are neither any more';
+ALTER FUNCTION cc_apply(integer) OWNER TO @extowner@;
+REVOKE ALL ON FUNCTION cc_apply(integer) FROM PUBLIC;
+
+CREATE FUNCTION cc_http_answer(state text, reason text, OUT http_status integer, OUT response jsonb)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+SELECT a.http_status,
+       CASE WHEN a.http_status = 200 THEN jsonb_build_object('message', a.words) ELSE jsonb_build_object('error', a.words) END
+  FROM (SELECT 200, 'Postback received' WHERE state <> 'rejected'
+         UNION ALL
+        SELECT v.http_status, v.words
+          FROM (VALUES ('empty_body',               400, 'Empty body'),
+                       ('body_too_large',           413, 'Body too large'),
+                       ('unsupported_content_type', 415, 'Unsupported content type'),
+                       ('invalid_json',             400, 'Invalid JSON'),
+                       ('invalid_form',             400, 'Invalid form'),
+                       ('duplicate_field',          400, 'Duplicate field'),
+                       ('missing_invoice_id',       400, 'Missing invoice_id or order_id'),
+                       ('missing_order_id',         400, 'Missing invoice_id or order_id'),
+                       ('invalid_field',            400, 'Invalid field'),
+                       ('invalid_amount',           400, 'Invalid amount'),
+                       ('token_reused',             409, 'Token already used'),
+                       ('unknown_project',          404, 'Unknown project')) AS v (reason, http_status, words)
+         WHERE cc_http_answer.state = 'rejected' AND v.reason = cc_http_answer.reason
+         UNION ALL
+        SELECT 401, 'Invalid token'  -- every other reason is the token's: outsiders learn no more
+         LIMIT 1) AS a (http_status, words)
+$$;
+COMMENT ON FUNCTION cc_http_answer(text, text) IS 'what a proxy should send back for a row of cc_inbox with this state and reason';
+
+CREATE FUNCTION cc_receive(body text, content_type text, project text DEFAULT 'default')
+    RETURNS TABLE (http_status integer, response jsonb)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner    CONSTANT oid := @extschema@.cc_become_owner('@extschema@.cc_inbox'::regclass);
+    received record;
+BEGIN
+    INSERT INTO @extschema@.cc_inbox AS i (project, body, content_type)
+    VALUES (cc_receive.project, cc_receive.body, cc_receive.content_type)
+    RETURNING i.state, i.reason INTO received;
+    RETURN QUERY SELECT a.http_status, a.response FROM @extschema@.cc_http_answer(received.state, received.reason) AS a;
+END
+$$;
+COMMENT ON FUNCTION cc_receive(text, text, text) IS
+    'store a postback and answer the HTTP status and the JSON to send back: all that a proxy needs to call';
+ALTER FUNCTION cc_receive(text, text, text) OWNER TO @extowner@;
+REVOKE ALL ON FUNCTION cc_receive(text, text, text) FROM PUBLIC;
+
+CREATE FUNCTION cc_receive(body bytea, content_type text, project text DEFAULT 'default')
+    RETURNS TABLE (http_status integer, response jsonb)
+    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    owner    CONSTANT oid := @extschema@.cc_become_owner('@extschema@.cc_inbox'::regclass);
+    as_text  CONSTANT text := @extschema@.cc_text_or_null(body);
+    received record;
+BEGIN
+    INSERT INTO @extschema@.cc_inbox AS i (project, body, raw, content_type)
+    VALUES (cc_receive.project, as_text, CASE WHEN as_text IS NULL THEN cc_receive.body END, cc_receive.content_type)
+    RETURNING i.state, i.reason INTO received;
+    RETURN QUERY SELECT a.http_status, a.response FROM @extschema@.cc_http_answer(received.state, received.reason) AS a;
+END
+$$;
+COMMENT ON FUNCTION cc_receive(bytea, text, text) IS
+    'store a postback and answer the HTTP status and the JSON to send back: all that a proxy needs to call';
+ALTER FUNCTION cc_receive(bytea, text, text) OWNER TO @extowner@;
+REVOKE ALL ON FUNCTION cc_receive(bytea, text, text) FROM PUBLIC;

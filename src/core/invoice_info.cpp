@@ -1,0 +1,123 @@
+#include "core/invoice_info.hpp"
+
+#include <algorithm>
+#include <charconv>
+#include <chrono>
+
+#include "core/text.hpp"
+#include "core/no_postgres.hpp"
+
+namespace cc {
+namespace {
+
+// Indices into kInfoColumns, sorted by the member's name, for a binary search.
+constexpr auto kByName = [] {
+  std::array<std::size_t, kInfoColumns.size()> order{};
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  std::sort(order.begin(), order.end(),
+            [](std::size_t a, std::size_t b) { return kInfoColumns[a].member < kInfoColumns[b].member; });
+  return order;
+}();
+
+std::size_t ColumnOf(std::string_view member) noexcept {
+  const auto found = std::lower_bound(kByName.begin(), kByName.end(), member, [](std::size_t column, std::string_view name) {
+    return kInfoColumns[column].member < name;
+  });
+  return found != kByName.end() && kInfoColumns[*found].member == member && !member.empty() ? *found : kInfoColumns.size();
+}
+
+bool IsText(const Node& node) noexcept { return node.kind == Kind::kString || node.kind == Kind::kNumber; }
+
+// Reads exactly `length` digits at the front of `text` and takes them off it.
+bool TakeNumber(std::string_view& text, std::size_t length, int& value) noexcept {
+  if (text.size() < length || text.substr(0, length).find_first_not_of("0123456789") != std::string_view::npos) return false;
+  std::from_chars(text.data(), text.data() + length, value);
+  text.remove_prefix(length);
+  return true;
+}
+
+bool TakeOne(std::string_view& text, std::string_view allowed) noexcept {
+  if (text.empty() || allowed.find(text.front()) == std::string_view::npos) return false;
+  text.remove_prefix(1);
+  return true;
+}
+
+// ".222439" and the like, in microseconds.
+bool TakeFraction(std::string_view& text, int& microseconds) noexcept {
+  microseconds = 0;
+  if (!TakeOne(text, ".")) return true;
+  const std::size_t digits = std::min(text.find_first_not_of("0123456789"), text.size());
+  for (std::size_t i = 0; i < 6; ++i) microseconds = microseconds * 10 + (i < digits ? text[i] - '0' : 0);
+  text.remove_prefix(digits);
+  return digits > 0;
+}
+
+}  // namespace
+
+InvoiceInfo ReadInvoiceInfo(const Document& document, const Node& info) noexcept {
+  InvoiceInfo values{};
+  if (info.kind != Kind::kObject) return values;
+  const Node* currency = nullptr;
+  const Node* const end = document.nodes + info.at;
+  for (const Node* name = &info + 1; name < end; name = document.After(name + 1)) {
+    const std::string_view member = document.TextOf(*name);
+    if (const std::size_t column = ColumnOf(member); column < values.size())
+      values[column] = name + 1;
+    else if (member == "currency")
+      currency = name + 1;
+  }
+  const Node* const network = currency == nullptr ? nullptr : document.FindMember(*currency, "network");
+  values[kNetworkColumn] = network == nullptr ? nullptr : document.FindMember(*network, "code");
+  return values;
+}
+
+bool ReadText(const Document& document, const Node& node, std::string_view& text) noexcept {
+  if (node.kind != Kind::kString || node.size == 0) return false;
+  text = document.TextOf(node);
+  return true;
+}
+
+bool ReadNumber(const Document& document, const Node& node, Decimal& decimal) noexcept {
+  return IsText(node) && ParseDecimal(Trim(document.TextOf(node)), decimal) && decimal.IsExact();
+}
+
+bool ReadBoolean(const Document& document, const Node& node, bool& value) noexcept {
+  value = node.kind == Kind::kTrue;
+  if (node.kind == Kind::kTrue || node.kind == Kind::kFalse) return true;
+  if (!IsText(node)) return false;
+  const std::string_view text = Trim(document.TextOf(node));
+  const auto is = [text](std::string_view lower) {
+    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) { return (a | 0x20) == b; });
+  };
+  value = is("true") || text == "1";
+  return value || is("false") || text == "0";
+}
+
+bool ReadTime(const Document& document, const Node& node, std::int64_t& microseconds) noexcept {
+  if (node.kind != Kind::kString) return false;
+  std::string_view text = Trim(document.TextOf(node));
+  int year, month, day, hour, minute, second, fraction;
+  if (!TakeNumber(text, 4, year) || !TakeOne(text, "-") || !TakeNumber(text, 2, month) || !TakeOne(text, "-") ||
+      !TakeNumber(text, 2, day) || !TakeOne(text, " T") || !TakeNumber(text, 2, hour) || !TakeOne(text, ":") ||
+      !TakeNumber(text, 2, minute) || !TakeOne(text, ":") || !TakeNumber(text, 2, second) || !TakeFraction(text, fraction))
+    return false;
+  if (!text.empty() && text != "Z" && text != "+00:00") return false;
+
+  using namespace std::chrono;
+  const year_month_day date{std::chrono::year{year}, std::chrono::month{static_cast<unsigned>(month)},
+                            std::chrono::day{static_cast<unsigned>(day)}};
+  if (!date.ok() || year == 0 || hour > 23 || minute > 59 || second > 59) return false;
+  microseconds = duration_cast<std::chrono::microseconds>(sys_days{date}.time_since_epoch() + hours{hour} + minutes{minute} +
+                                                          seconds{second} + std::chrono::microseconds{fraction})
+                     .count();
+  return true;
+}
+
+bool IsTextList(const Document& document, const Node& node) noexcept {
+  if (node.kind != Kind::kArray || node.size == 0) return false;
+  const Node* const first = &node + 1;
+  return document.After(&node) == first + node.size &&
+         std::all_of(first, first + node.size, [](const Node& element) { return element.kind == Kind::kString; });
+}
+
+}  // namespace cc

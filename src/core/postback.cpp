@@ -1,0 +1,166 @@
+#include "core/postback.hpp"
+
+#include <array>
+
+#include "core/content_type.hpp"
+#include "core/text.hpp"
+#include "core/utf8.hpp"
+#include "core/no_postgres.hpp"
+
+namespace cc {
+namespace {
+
+constexpr int kMaxAmountIntegerDigits = 38;
+constexpr int kMaxAmountDecimals = 36;
+
+enum Name : std::size_t { kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kToken, kInvoiceInfo, kNames };
+constexpr std::array<std::string_view, kNames> kFieldNames{"status",   "invoice_id", "amount_crypto", "currency",
+                                                           "order_id", "token",      "invoice_info"};
+
+// The values of the known members, and whether one came twice.
+struct Members {
+  std::array<const Node*, kNames> values{};  // nullptr: absent
+  bool duplicate = false;
+};
+
+Members FindMembers(const Document& document, Format format) noexcept {
+  Members members;
+  const Node* const end = document.nodes + document.root().at;
+  for (const Node* name = document.nodes + 1; name < end; name = document.After(name + 1)) {
+    const std::string_view text = document.TextOf(*name);
+    for (std::size_t i = 0; i < kNames; ++i) {
+      if (text != kFieldNames[i]) continue;
+      // A form repeats invoice_info once a key of the object that it flattened.
+      if (members.values[i] != nullptr)
+        members.duplicate |= i != kInvoiceInfo || format == Format::kJson;
+      else
+        members.values[i] = name + 1;
+      break;
+    }
+  }
+  return members;
+}
+
+bool IsInteger(std::string_view number) noexcept { return number.find_first_of(".eE") == std::string_view::npos; }
+
+bool IsAbsent(const Node* node) noexcept { return node == nullptr || node->kind == Kind::kNull; }
+
+// Reads the fields in the order of precedence of what may be wrong with them.
+class FieldReader {
+ public:
+  FieldReader(const Document& document, const Members& members) noexcept : document_(document), members_(members) {}
+
+  Reason Read(Fields& fields) const noexcept {
+    if (IsInvoiceIdMissing()) return Reason::kMissingInvoiceId;
+    if (!AreFieldsValid()) return Reason::kInvalidField;
+    fields.status = Text(kStatus);
+    fields.invoice_id = WithoutPrefix(Text(kInvoiceId));
+    fields.currency = Text(kCurrency);
+    fields.order_id = Text(kOrderId);
+    fields.token = Trim(Text(kToken));
+    if (!ReadAmount(fields.amount_crypto)) return Reason::kInvalidAmount;
+    return fields.token.empty() ? Reason::kMissingToken : Reason::kVerified;
+  }
+
+  static std::string_view WithoutPrefix(std::string_view id) noexcept {
+    constexpr std::string_view kPrefix = "INV-";
+    return id.starts_with(kPrefix) ? id.substr(kPrefix.size()) : id;
+  }
+
+ private:
+  // Empty when absent, null, or neither text nor number.
+  std::string_view Text(Name name) const noexcept {
+    const Node* const node = members_.values[name];
+    return node != nullptr && (node->kind == Kind::kString || node->kind == Kind::kNumber) ? document_.TextOf(*node)
+                                                                                          : std::string_view{};
+  }
+
+  bool IsInvoiceIdMissing() const noexcept {
+    const Node* const node = members_.values[kInvoiceId];
+    return IsAbsent(node) || (node->kind == Kind::kString && Trim(WithoutPrefix(document_.TextOf(*node))).empty());
+  }
+
+  bool AreFieldsValid() const noexcept {
+    for (const Name name : {kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kToken})
+      if (!IsAbsent(members_.values[name]) && !IsValid(name)) return false;
+    return !Text(kStatus).empty() && !Text(kCurrency).empty();
+  }
+
+  bool IsValid(Name name) const noexcept {
+    const Kind kind = members_.values[name]->kind;
+    const std::string_view text = name == kToken ? Trim(Text(name)) : Text(name);
+    const bool may_be_number = name == kAmountCrypto || ((name == kInvoiceId || name == kOrderId) && IsInteger(text));
+    if (kind != Kind::kString && !(kind == Kind::kNumber && may_be_number)) return false;
+    const std::size_t limit = name == kToken ? kMaxTokenLength : kMaxFieldLength;
+    return (text.size() <= limit || CharacterCount(text) <= limit) && !HasControlCharacter(text);
+  }
+
+  bool ReadAmount(Decimal& amount) const noexcept {
+    return ParseDecimal(Trim(Text(kAmountCrypto)), amount) && !amount.negative &&
+           amount.integer_digits <= kMaxAmountIntegerDigits && amount.decimals <= kMaxAmountDecimals;
+  }
+
+  const Document& document_;
+  const Members& members_;
+};
+
+Reason ReadBody(const Request& request, const Workspace& workspace, Postback& postback) noexcept {
+  const std::string_view body = Trim(request.body);
+  if (body.empty()) return Reason::kEmptyBody;
+  if (request.body.size() > kMaxBodySize) return Reason::kBodyTooLarge;
+
+  switch (ReadContentType(request.content_type)) {
+    case MediaType::kUnsupported: return Reason::kUnsupportedContentType;
+    case MediaType::kJson: postback.format = Format::kJson; break;
+    case MediaType::kForm: postback.format = Format::kForm; break;
+    case MediaType::kNone: postback.format = body.front() == '{' ? Format::kJson : Format::kForm; break;
+  }
+  if (postback.format == Format::kForm)
+    return ParseForm(body, workspace, postback.document) ? Reason::kVerified : Reason::kInvalidForm;
+  return (request.is_utf8 || IsUtf8(body)) && ParseJson(body, workspace, postback.document) ? Reason::kVerified
+                                                                                            : Reason::kInvalidJson;
+}
+
+std::int64_t Add(std::int64_t a, std::int64_t b) noexcept {
+  std::int64_t sum;
+  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;  // b is not negative
+}
+
+// A string `id` or `uuid` that names another invoice makes the token another's. A number, or anything else, binds nothing.
+bool NamesAnotherInvoice(const Document& claims, std::string_view invoice_id) noexcept {
+  for (const std::string_view name : {"id", "uuid"}) {
+    const Node* const claim = claims.FindMember(claims.root(), name);
+    if (claim != nullptr && claim->kind == Kind::kString &&
+        FieldReader::WithoutPrefix(claims.TextOf(*claim)) != invoice_id)
+      return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+Postback ReadPostback(const Request& request, const Workspace& workspace) noexcept {
+  Postback postback;
+  postback.reason = ReadBody(request, workspace, postback);
+  if (postback.reason != Reason::kVerified) return postback;
+  const Members members = FindMembers(postback.document, postback.format);
+  postback.invoice_info = members.values[kInvoiceInfo];
+  postback.reason =
+      members.duplicate ? Reason::kDuplicateField : FieldReader(postback.document, members).Read(postback.fields);
+  return postback;
+}
+
+TokenVerdict VerifyToken(const Postback& postback, std::span<const std::string_view> secrets, const Clock& clock,
+                         HmacSha256& hmac, const Workspace& workspace) noexcept {
+  TokenVerdict verdict = CheckToken(postback.fields.token, secrets, hmac, workspace);
+  if (verdict.crypto_failed || verdict.reason != Reason::kVerified) return verdict;
+  if (verdict.times.not_before > Add(clock.at, clock.leeway))
+    verdict.reason = Reason::kTokenNotYetValid;
+  else if (clock.at >= Add(verdict.times.expires_at, clock.leeway))
+    verdict.reason = Reason::kTokenExpired;
+  else if (NamesAnotherInvoice(verdict.claims, postback.fields.invoice_id))
+    verdict.reason = Reason::kInvoiceMismatch;
+  return verdict;
+}
+
+}  // namespace cc

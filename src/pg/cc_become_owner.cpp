@@ -1,0 +1,48 @@
+// cc_become_owner: a SECURITY DEFINER function gives up its definer's rights for those of a table's owner. What it promises
+// stands in sql/pipeline.sql.
+#include "pg/postgres.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_class.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
+#include "utils/lsyscache.h"
+#include "utils/syscache.h"
+
+PG_FUNCTION_INFO_V1(cc_become_owner);
+}
+
+namespace {
+
+Oid OwnerOf(Oid table) {
+  const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
+  if (!HeapTupleIsValid(tuple))
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", table)));
+  const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+  ReleaseSysCache(tuple);
+  return owner;
+}
+
+}  // namespace
+
+extern "C" PGDLLEXPORT Datum cc_become_owner(PG_FUNCTION_ARGS) {
+  const Oid owner = OwnerOf(PG_GETARG_OID(0));
+  Oid user;
+  int context;
+  GetUserIdAndSecContext(&user, &context);
+  // Only within a SECURITY DEFINER function: PostgreSQL undoes the change when that ends, by return or by error.
+  if ((context & SECURITY_LOCAL_USERID_CHANGE) == 0)
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("cc_become_owner can only be called by a SECURITY DEFINER function")));
+  // It may only lower what the caller can do.
+  if (!has_privs_of_role(user, owner))
+    ereport(ERROR,
+            (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+             errmsg("role \"%s\" cannot act for \"%s\", the owner of \"%s\"", GetUserNameFromId(user, false),
+                    GetUserNameFromId(owner, false), get_rel_name(PG_GETARG_OID(0))),
+             errhint("The tables made by cc_setup() must belong to the owner of the extension cryptocloud_postback, or to a "
+                     "role that this owner is a member of.")));
+  SetUserIdAndSecContext(owner, context);
+  PG_RETURN_OID(owner);
+}

@@ -1,0 +1,90 @@
+// cc_verify_postback and cc_parse_postback: the verification as SQL functions. What they promise stands in sql/verify.sql.
+#include "core/reason.hpp"
+#include "pg/numeric.hpp"
+#include "pg/verification.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "funcapi.h"
+#include "utils/builtins.h"
+
+PG_FUNCTION_INFO_V1(cc_verify_postback);
+PG_FUNCTION_INFO_V1(cc_verify_postback_bytea);
+PG_FUNCTION_INFO_V1(cc_parse_postback);
+PG_FUNCTION_INFO_V1(cc_parse_postback_bytea);
+}
+
+namespace cc::pg {
+namespace {
+
+// The columns of the type cc_postback.
+enum Column {
+  kVerified, kReason, kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kTokenExpiresAt, kClaims, kPayload, kColumns
+};
+
+struct Row {
+  Datum values[kColumns];
+  bool nulls[kColumns];
+
+  void Set(Column column, Datum value) {
+    values[column] = value;
+    nulls[column] = false;
+  }
+};
+
+void SetVerifiedColumns(const Verification& verification, Row& row) {
+  const Fields& fields = verification.postback.fields;
+  const Document& claims = verification.token.claims;
+  row.Set(kStatus, TextDatum(fields.status));
+  row.Set(kInvoiceId, TextDatum(fields.invoice_id));
+  row.Set(kAmountCrypto, NumericGetDatum(MakeAmount(fields.amount_crypto)));
+  row.Set(kCurrency, TextDatum(fields.currency));
+  if (!fields.order_id.empty()) row.Set(kOrderId, TextDatum(fields.order_id));
+  row.Set(kTokenExpiresAt, TimestampDatum(verification.token.times.expires_at));
+  row.Set(kClaims, JsonbPGetDatum(MakeJsonb(claims, claims.root(), Outermost::kAsIs)));
+}
+
+// Arguments: body, content_type, secret [, at, leeway].
+Datum VerifyPostback(FunctionCallInfo fcinfo, bool is_utf8) {
+  VerificationInput input{};
+  input.secrets[0] = SecretFrom(fcinfo, 2);
+  input.secret_count = 1;
+  input.clock = PG_NARGS() > 3 ? ClockFrom(fcinfo, 3, 4) : ClockAt(GetCurrentStatementStartTimestamp());
+  input.request = RequestFrom(ArgumentOrNull(fcinfo, 0), is_utf8, ArgumentOrNull(fcinfo, 1));
+  const TupleDesc descriptor = ResultDescriptor(fcinfo);
+
+  Verification verification = Verify(input);
+  const bool verified = verification.reason == Reason::kVerified;
+  Row row;
+  for (bool& null : row.nulls) null = true;
+  row.Set(kVerified, BoolGetDatum(verified));
+  if (verified)
+    SetVerifiedColumns(verification, row);
+  else
+    row.Set(kReason, CStringGetTextDatum(ReasonName(verification.reason)));
+  if (Jsonb* const payload = MakePayload(verification.postback)) row.Set(kPayload, JsonbPGetDatum(payload));
+  FreeVerification(verification);
+  return HeapTupleGetDatum(heap_form_tuple(descriptor, row.values, row.nulls));
+}
+
+// Arguments: body, content_type. Only what keeps the body from being read is an error here: fields may be missing or wrong.
+Datum ParsePostback(FunctionCallInfo fcinfo, bool is_utf8) {
+  Verification verification = ReadOnly(RequestFrom(ArgumentOrNull(fcinfo, 0), is_utf8, ArgumentOrNull(fcinfo, 1)));
+  const Jsonb* const payload = MakePayload(verification.postback);
+  if (payload == nullptr)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+                    errmsg("malformed postback: %s", ReasonName(verification.reason))));
+  FreeVerification(verification);
+  PG_RETURN_JSONB_P(payload);
+}
+
+}  // namespace
+}  // namespace cc::pg
+
+extern "C" {
+PGDLLEXPORT Datum cc_verify_postback(PG_FUNCTION_ARGS) { return cc::pg::VerifyPostback(fcinfo, true); }
+PGDLLEXPORT Datum cc_verify_postback_bytea(PG_FUNCTION_ARGS) { return cc::pg::VerifyPostback(fcinfo, false); }
+PGDLLEXPORT Datum cc_parse_postback(PG_FUNCTION_ARGS) { return cc::pg::ParsePostback(fcinfo, true); }
+PGDLLEXPORT Datum cc_parse_postback_bytea(PG_FUNCTION_ARGS) { return cc::pg::ParsePostback(fcinfo, false); }
+}

@@ -1,0 +1,206 @@
+#include "pg/jsonb.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "pg/numeric.hpp"
+
+extern "C" {
+#include "miscadmin.h"
+}
+
+namespace cc::pg {
+namespace {
+
+// A member, and what its place among the others is decided by: jsonb orders keys by length, then by bytes.
+struct Member {
+  std::uint64_t rank;  // the length, and below it the first five bytes: nearly always this alone decides
+  std::uint32_t name;  // index of its node
+};
+
+std::uint64_t RankOf(std::string_view name) noexcept {
+  std::uint64_t rank = name.size();
+  for (std::size_t i = 0; i < 5; ++i) rank = rank << 8 | (i < name.size() ? static_cast<unsigned char>(name[i]) : 0U);
+  return rank;
+}
+
+class JsonbWriter {
+ public:
+  JsonbWriter(const Document& document, const Node& root)
+      : document_(document), buffer_(static_cast<char*>(palloc(MaxSize(root)))), end_(buffer_ + VARHDRSZ),
+        members_(static_cast<Member*>(palloc(MemberCount(root) * sizeof(Member)))), free_member_(members_) {}
+
+  Jsonb* Write(const Node& root, Outermost outermost) {
+    WriteContainer(root, outermost);
+    pfree(members_);
+    auto* const jsonb = reinterpret_cast<Jsonb*>(buffer_);
+    SET_VARSIZE(jsonb, end_ - buffer_);
+    return jsonb;
+  }
+
+ private:
+  // More than enough for what a node can take: its JEntry, padding, and a header or a number or a string.
+  std::size_t MaxSize(const Node& root) const {
+    constexpr std::size_t kEachNode = sizeof(JEntry) + 3 + 8 + 4;
+    std::size_t size = VARHDRSZ;
+    for (const Node* node = &root; node < document_.After(&root); ++node)
+      size += kEachNode + (node->kind == Kind::kNumber || node->kind == Kind::kString ? node->size : 0);
+    // An array that a form's repeated name makes is no node: one for each two members at most.
+    return size + root.size / 2 * kEachNode;
+  }
+
+  std::size_t MemberCount(const Node& root) const {
+    std::size_t count = 1;
+    for (const Node* node = &root; node < document_.After(&root); ++node)
+      if (node->kind == Kind::kObject) count += node->size;
+    return count;
+  }
+
+  // Everything that is not a string begins at a multiple of four.
+  void Align() noexcept {
+    while ((end_ - buffer_) % 4 != 0) *end_++ = '\0';
+  }
+
+  void WriteBytes(const void* bytes, std::size_t size) noexcept {
+    std::memcpy(end_, bytes, size);
+    end_ += size;
+  }
+
+  // A container's header and the place of its JEntries, which are filled in as its children are written.
+  struct Entries {
+    char* first;        // may stand at any address that is a multiple of four
+    std::uint32_t done = 0;
+    std::uint32_t total_length = 0;
+  };
+
+  Entries Begin(std::uint32_t header, std::uint32_t entry_count) noexcept {
+    Align();
+    WriteBytes(&header, sizeof(header));
+    Entries entries{end_};
+    end_ += entry_count * sizeof(JEntry);
+    return entries;
+  }
+
+  // One child has been written: `type` is what it is, `start` where its bytes begin, padding included.
+  void Finish(Entries& entries, std::uint32_t type, const char* start) noexcept {
+    const auto length = static_cast<std::uint32_t>(end_ - start);
+    entries.total_length += length;
+    // Every so often an entry holds the end's offset instead of the length, so that access by position is quick.
+    const JEntry entry = entries.done % JB_OFFSET_STRIDE == 0 ? type | JENTRY_HAS_OFF | entries.total_length : type | length;
+    std::memcpy(entries.first + entries.done * sizeof(JEntry), &entry, sizeof(entry));
+    ++entries.done;
+  }
+
+  void WriteValue(Entries& entries, const Node& node) {
+    char* const start = end_;
+    switch (node.kind) {
+      case Kind::kNull: return Finish(entries, JENTRY_ISNULL, start);
+      case Kind::kFalse: return Finish(entries, JENTRY_ISBOOL_FALSE, start);
+      case Kind::kTrue: return Finish(entries, JENTRY_ISBOOL_TRUE, start);
+      case Kind::kString: return WriteString(entries, node);
+      case Kind::kNumber:
+        if (!WriteNumber(node)) return WriteString(entries, node);
+        return Finish(entries, JENTRY_ISNUMERIC, start);
+      case Kind::kArray:
+      case Kind::kObject: WriteContainer(node, Outermost::kAsIs); return Finish(entries, JENTRY_ISCONTAINER, start);
+    }
+  }
+
+  void WriteString(Entries& entries, const Node& node) noexcept {
+    char* const start = end_;
+    const std::string_view text = document_.TextOf(node);
+    WriteBytes(text.data(), text.size());
+    Finish(entries, JENTRY_ISSTRING, start);
+  }
+
+  bool WriteNumber(const Node& node) {
+    Decimal decimal;
+    if (!ParseDecimal(document_.TextOf(node), decimal) || !decimal.IsExact()) return false;
+    Align();
+    const Numeric numeric = MakeNumeric(decimal);
+    WriteBytes(numeric, VARSIZE(numeric));
+    pfree(numeric);
+    return true;
+  }
+
+  void WriteContainer(const Node& node, Outermost outermost) {
+    CHECK_FOR_INTERRUPTS();
+    if (node.kind == Kind::kObject)
+      WriteObject(node, outermost);
+    else
+      WriteArray(node);
+  }
+
+  void WriteArray(const Node& array) {
+    Entries entries = Begin(array.size | JB_FARRAY, array.size);
+    const Node* const end = document_.nodes + array.at;
+    for (const Node* element = &array + 1; element < end; element = document_.After(element)) WriteValue(entries, *element);
+  }
+
+  std::string_view NameOf(const Member& member) const noexcept { return document_.TextOf(document_.nodes[member.name]); }
+
+  bool SameName(const Member& a, const Member& b) const noexcept { return a.rank == b.rank && NameOf(a) == NameOf(b); }
+
+  // The object's members in jsonb's order, those of the same name in the order they were sent.
+  Member* SortMembers(const Node& object, bool without_token) {
+    Member* const first = free_member_;
+    Member* last = first;
+    const Node* const end = document_.nodes + object.at;
+    for (const Node* name = &object + 1; name < end; name = document_.After(name + 1)) {
+      const std::string_view text = document_.TextOf(*name);
+      if (without_token && text == "token") continue;
+      *last++ = Member{RankOf(text), static_cast<std::uint32_t>(name - document_.nodes)};
+    }
+    std::sort(first, last, [this](const Member& a, const Member& b) {
+      if (a.rank != b.rank) return a.rank < b.rank;
+      const int order = NameOf(a).compare(NameOf(b));
+      return order != 0 ? order < 0 : a.name < b.name;
+    });
+    return last;
+  }
+
+  void WriteObject(const Node& object, Outermost outermost) {
+    Member* const first = free_member_;
+    Member* const last = SortMembers(object, outermost != Outermost::kAsIs);
+    free_member_ = last;
+    std::uint32_t names = 0;
+    for (const Member* member = first; member < last; ++member)
+      names += member == first || !SameName(member[-1], *member);
+
+    Entries entries = Begin(names | JB_FOBJECT, 2 * names);
+    for (const Member* member = first; member < last; ++member)
+      if (member == first || !SameName(member[-1], *member)) WriteString(entries, document_.nodes[member->name]);
+    for (const Member* member = first; member < last;) {
+      const Member* const same = member;
+      for (++member; member < last && SameName(*same, *member);) ++member;
+      if (outermost == Outermost::kFormWithoutToken && member - same > 1)
+        WriteRepeated(entries, same, member);
+      else
+        WriteValue(entries, document_.nodes[member[-1].name + 1]);
+    }
+    free_member_ = first;
+  }
+
+  void WriteRepeated(Entries& entries, const Member* member, const Member* last) {
+    char* const start = end_;
+    const auto count = static_cast<std::uint32_t>(last - member);
+    Entries elements = Begin(count | JB_FARRAY, count);
+    for (; member < last; ++member) WriteValue(elements, document_.nodes[member->name + 1]);
+    Finish(entries, JENTRY_ISCONTAINER, start);
+  }
+
+  const Document& document_;
+  char* buffer_;
+  char* end_;
+  Member* members_;      // room for all objects that are open at a time: each takes its share from free_member_ on
+  Member* free_member_;
+};
+static_assert(std::is_trivially_destructible_v<JsonbWriter>);
+
+}  // namespace
+
+Jsonb* MakeJsonb(const Document& document, const Node& node, Outermost outermost) {
+  return JsonbWriter(document, node).Write(node, outermost);
+}
+
+}  // namespace cc::pg

@@ -1,0 +1,106 @@
+#include "pg/verification.hpp"
+
+extern "C" {
+#include "utils/timestamp.h"
+}
+
+namespace cc::pg {
+namespace {
+
+// Static: it outlives every error, so no longjmp skips its destructor, and the next call finds its key kept.
+HmacSha256 backend_hmac;
+
+constexpr std::int64_t kUnixEpochToPostgres =
+    static_cast<std::int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+
+[[noreturn]] void RaiseCryptoFailure() {
+  // OpenSSL's own message is left out on purpose: nothing about keys belongs in a log.
+  ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC-SHA256"),
+                  errhint("OpenSSL is out of memory, or its configuration does not provide HMAC with SHA-256.")));
+  pg_unreachable();
+}
+
+[[noreturn]] void RaiseInvalidParameter(const char* message) {
+  ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message)));
+  pg_unreachable();
+}
+
+std::int64_t MicrosecondsOf(const Interval& interval) {
+  int128 total = interval.time;
+  total += static_cast<int128>(interval.day) * USECS_PER_DAY;
+  total += static_cast<int128>(interval.month) * DAYS_PER_MONTH * USECS_PER_DAY;
+  return total > INT64_MAX ? INT64_MAX : total < INT64_MIN ? INT64_MIN : static_cast<std::int64_t>(total);
+}
+
+}  // namespace
+
+Request RequestFrom(const varlena* body, bool is_utf8, const varlena* content_type) {
+  return Request{.body = body == nullptr ? std::string_view{} : ViewOf(body),
+                 .is_utf8 = is_utf8,
+                 .content_type = content_type == nullptr ? std::string_view{} : ViewOf(content_type)};
+}
+
+std::string_view SecretFrom(FunctionCallInfo fcinfo, int argument) {
+  if (PG_ARGISNULL(argument)) RaiseInvalidParameter("secret must not be null");
+  const std::string_view secret = ViewOf(PG_GETARG_TEXT_PP(argument));
+  if (secret.empty()) RaiseInvalidParameter("secret must not be empty");
+  return secret;
+}
+
+Clock ClockAt(TimestampTz at) { return Clock{.at = at + kUnixEpochToPostgres, .leeway = 0}; }
+
+Clock ClockFrom(FunctionCallInfo fcinfo, int at, int leeway) {
+  if (PG_ARGISNULL(at) || TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(at))) RaiseInvalidParameter("time must be finite");
+  if (PG_ARGISNULL(leeway)) RaiseInvalidParameter("leeway must not be null");
+  const Interval& interval = *PG_GETARG_INTERVAL_P(leeway);
+#ifdef INTERVAL_NOT_FINITE  // PostgreSQL 17 and later
+  if (INTERVAL_NOT_FINITE(&interval)) RaiseInvalidParameter("leeway must be finite");
+#endif
+  Clock clock = ClockAt(PG_GETARG_TIMESTAMPTZ(at));
+  clock.leeway = MicrosecondsOf(interval);
+  if (clock.leeway < 0) RaiseInvalidParameter("leeway must not be negative");
+  return clock;
+}
+
+Verification ReadOnly(const Request& request) {
+  // A body over the limit is refused before anything is parsed, so it needs no room either.
+  const std::size_t size = request.body.size() > kMaxBodySize ? 0 : request.body.size();
+  Verification verification{};
+  verification.body_workspace = AllocateWorkspace(size, NodeCapacity(size));
+  verification.postback = ReadPostback(request, verification.body_workspace);
+  verification.reason = verification.postback.reason;
+  return verification;
+}
+
+Verification Verify(const VerificationInput& input) {
+  Verification verification = ReadOnly(input.request);
+  if (verification.reason != Reason::kVerified) return verification;
+  const std::size_t size = verification.postback.fields.token.size();
+  verification.token_workspace = AllocateWorkspace(size, JsonNodeCapacity(size));
+  verification.token = VerifyToken(verification.postback, {input.secrets, static_cast<std::size_t>(input.secret_count)},
+                                   input.clock, backend_hmac, verification.token_workspace);
+  if (verification.token.crypto_failed) RaiseCryptoFailure();
+  verification.reason = verification.token.reason;
+  return verification;
+}
+
+void FreeVerification(Verification& verification) {
+  FreeWorkspace(verification.body_workspace);
+  if (verification.token_workspace.text != nullptr) FreeWorkspace(verification.token_workspace);
+}
+
+Jsonb* MakePayload(const Postback& postback) {
+  if (postback.document.count == 0) return nullptr;
+  return MakeJsonb(postback.document, postback.document.root(),
+                   postback.format == Format::kJson ? Outermost::kJsonWithoutToken : Outermost::kFormWithoutToken);
+}
+
+Datum TimestampDatum(std::int64_t microseconds) { return TimestampTzGetDatum(microseconds - kUnixEpochToPostgres); }
+
+Sha256 ComputeHmac(std::string_view key, std::string_view message) {
+  Sha256 digest;
+  if (!backend_hmac.Compute(key, message, digest)) RaiseCryptoFailure();
+  return digest;
+}
+
+}  // namespace cc::pg
