@@ -8,7 +8,7 @@ const RECEIVE = 'SELECT http_status, response::text FROM cc_receive($1::bytea, $
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 8, connectionTimeoutMillis: 3000, keepAlive: true });
 pool.on('error', () => {}); // an idle connection was lost: the pool has dropped it, and the next request opens another one
 
-const app = express().disable('x-powered-by').disable('etag');
+const app = express().disable('x-powered-by').disable('etag').enable('strict routing');
 
 // inflate: false answers 415 to a compressed body. type: every body is taken, whatever it claims to be; the database decides.
 app.post('/postback{/:project}', express.raw({ type: () => true, limit: '1mb', inflate: false }), async (req, res) => {

@@ -16,15 +16,9 @@ pool = ConnectionPool(os.environ.get("DATABASE_URL", ""), timeout=2, reconnect_t
 logging.getLogger("psycopg.pool").disabled = True  # its warnings may quote the connection string
 
 
-def receive(*postback, again=True):
-    try:
-        with pool.connection() as db:  # no transaction around it: committed when this returns
-            return db.execute("SELECT http_status, response::text FROM cc_receive(%b, %s, %s)", postback).fetchone()
-    except psycopg.OperationalError:
-        if not again:
-            raise
-        pool.check()  # that was a connection from before a restart: another one, then. Repeating a postback does no harm
-        return receive(*postback, again=False)
+def receive(*postback):
+    with pool.connection() as db:  # no transaction around it: committed when this returns
+        return db.execute("SELECT http_status, response::text FROM cc_receive(%b, %s, %s)", postback).fetchone()
 
 
 @app.post("/postback")
@@ -34,9 +28,16 @@ def postback(project="default"):
         abort(404)  # no text for the database
     if request.headers.get("Content-Encoding", "identity") != "identity":
         abort(415)
-    if len(body := request.stream.read(LIMIT + 1)) > LIMIT:  # not get_data(), which has no limit for a chunked body
+    body = request.stream.read(LIMIT + 1)  # not get_data(), which has no limit for a chunked body
+    if len(body) > LIMIT:
         abort(413)
-    status, response = receive(body, request.headers.get("Content-Type"), project)
+    if len(body) < (request.content_length or 0):
+        abort(400)  # the client broke off; gunicorn does not say so
+    try:
+        status, response = receive(body, request.headers.get("Content-Type"), project)
+    except psycopg.OperationalError:  # a connection from before a restart: another one, then. Repeating a postback does no harm
+        pool.check()
+        status, response = receive(body, request.headers.get("Content-Type"), project)
     return app.response_class(response, status, mimetype="application/json")
 
 

@@ -1,7 +1,7 @@
 -- A statement that fails stands in the server's log: this one must not fail with the postback in it, so the usual reason is looked at first.
 SHOW transaction_read_only \gset
 \if :transaction_read_only
-  \warn read-only
+  \echo 503 '{"error":"Service unavailable"}'
   \q
 \endif
 \set body `head -c 1048577 "$BODY" | base64 -w0`

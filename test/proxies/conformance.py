@@ -259,6 +259,8 @@ def _(p):
     assert newest() == [Row("shop", "applied", None, JSON, body)], newest()
     p.check(p.post(sample(invoice()), project="shop"), 401, {"error": "Invalid token"})
     p.check(p.post(sample(invoice(), "shop"), path="/postback/shop?a=b"), 200, RECEIVED)
+    if not p.inexact:  # whose projects are named in hooks.yaml
+        p.check(p.post(sample(invoice()), project="default"), 200, RECEIVED)
 
 
 @case("project with a space and an umlaut")
@@ -277,7 +279,7 @@ def refused(reason, status, body, content_type=JSON, project="default"):
         made = body() if callable(body) else body
         status_told, words = told(made, content_type, project)
         assert status_told == status, f"cc_receive() says {status_told} {words}"
-        p.check(p.post(made, content_type=content_type, project=project), status, words)
+        p.check(p.post(made, content_type=content_type, project=None if project == "default" else project), status, words)
         row = newest()[0]
         assert (row.state, row.reason, row.body) == ("rejected", reason, made), row
 
@@ -414,10 +416,12 @@ def _(p):
     body = sample(invoice())
     for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "/postback/%00", "/postback/default%00", "/postback/%ff", "/postback/..%2f"):
         answer = p.post(body, path=path)
-        assert 400 <= answer.status < 500, f"{path}: {answer.status}"
         if p.inexact:
-            p.remarks.add("404 without words")
-        elif path != "/postback/%00":
+            p.remarks.add("says 200 to /, 404 to others, without words")
+            assert answer.status == (200 if path == "/" else 404), f"{path}: {answer.status}"
+            continue
+        assert 400 <= answer.status < 500, f"{path}: {answer.status}"
+        if "%00" not in path:  # which a web server may refuse before it is one of ours
             assert isinstance(json.loads(answer.body)["error"], str), f"{path}: {answer.body}"
     assert not sql("SELECT FROM cc_inbox WHERE state <> 'rejected' AND body = %s", body.decode()), rows() - before
 
@@ -431,9 +435,9 @@ def _(p):
         if answer.headers.get("Connection", "").lower() == "close":
             connection, opened = p.connect(), opened + 1
     connection.close()
-    assert opened == 1 or p.name in ("flask", "php"), f"{opened} connections"
     if opened > 1:
-        p.remarks.add("closes each connection")
+        assert p.name in ("flask", "php", "apache"), f"{opened} connections"
+        p.remarks.add("closes after a refusal" if opened == 11 else "closes each connection")
 
 
 @case("a request inside a refused body is none")
@@ -459,8 +463,11 @@ def _(p):
         connection.sendall(p.head(len(body), content_type=kind) + body[:cut])
         connection.close()
         p.check(p.post(body, content_type=kind), 200, RECEIVED)
-        assert newest()[0].state == "applied"
-        assert rows() - before == 1 or p.inexact, f"{rows() - before} rows"
+        assert "applied" in [row.state for row in newest(2)], newest(2)
+        if p.inexact and rows() - before > 1:
+            p.remarks.add("hands over a body that broke off; it is rejected")
+        else:
+            assert rows() - before == 1, newest(2)
 
 
 @case("slow clients hold nobody up")

@@ -130,7 +130,7 @@ start_apache() {
   local folder=$CC_WORKSPACE/apache module
   mkdir -p "$folder"
   {
-    for module in mpm_event authz_core alias proxy proxy_fcgi reqtimeout; do
+    for module in mpm_event authz_core alias env proxy proxy_fcgi reqtimeout; do
       printf 'LoadModule %s_module /usr/lib/apache2/modules/mod_%s.so\n' "$module" "$module"
     done
     printf '%s\n' "Listen 127.0.0.1:$1" 'ServerName localhost' "ServerRoot $folder" "DefaultRuntimeDir $folder" "PidFile $folder/pid" \
