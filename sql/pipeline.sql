@@ -8,10 +8,11 @@
 
 -- What a SECURITY DEFINER function calls first. It then has the rights of the owner of the tables, and no others: the
 -- merchant's triggers run with those too, not with the rights of whoever created the extension, often a superuser.
--- ERROR 42501 outside of a SECURITY DEFINER function, or if its definer could not SET ROLE to the owner.
-CREATE FUNCTION cc_become_owner(relation oid) RETURNS oid
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION cc_become_owner(oid) IS
+-- ERROR 42501 outside of a SECURITY DEFINER function, or if its definer could not SET ROLE to the owner; 42P01 if there is no
+-- such table.
+CREATE FUNCTION cc_become_owner(relation regclass) RETURNS oid
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION cc_become_owner(regclass) IS
     'internal: go on with the rights of a table''s owner until the calling SECURITY DEFINER function ends';
 
 CREATE FUNCTION cc_text_or_null(bytes bytea) RETURNS text
@@ -307,7 +308,7 @@ CREATE FUNCTION cc_apply(max_rows integer DEFAULT 100) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    owner   CONSTANT oid := @extschema@.cc_become_owner('@extschema@.cc_inbox'::regclass);
+    owner   CONSTANT oid := @extschema@.cc_become_owner(to_regclass('@extschema@.cc_inbox'));
     waiting record;
     given   @extschema@.cc_delivery;
     result  record;
@@ -376,7 +377,7 @@ CREATE FUNCTION cc_receive(body text, content_type text, project text DEFAULT 'd
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    owner    CONSTANT oid := @extschema@.cc_become_owner('@extschema@.cc_inbox'::regclass);
+    owner    CONSTANT oid := @extschema@.cc_become_owner(to_regclass('@extschema@.cc_inbox'));
     received record;
 BEGIN
     INSERT INTO @extschema@.cc_inbox AS i (project, body, content_type)
@@ -395,7 +396,7 @@ CREATE FUNCTION cc_receive(body bytea, content_type text, project text DEFAULT '
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    owner    CONSTANT oid := @extschema@.cc_become_owner('@extschema@.cc_inbox'::regclass);
+    owner    CONSTANT oid := @extschema@.cc_become_owner(to_regclass('@extschema@.cc_inbox'));
     as_text  CONSTANT text := @extschema@.cc_text_or_null(body);
     received record;
 BEGIN

@@ -18,7 +18,8 @@ namespace {
 Oid OwnerOf(Oid table) {
   const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
   if (!HeapTupleIsValid(tuple))
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("relation with OID %u does not exist", table)));
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the tables of cryptocloud_postback do not exist"),
+                    errhint("Run SELECT cc_setup() to make them.")));
   const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
   ReleaseSysCache(tuple);
   return owner;
@@ -27,7 +28,7 @@ Oid OwnerOf(Oid table) {
 }  // namespace
 
 extern "C" PGDLLEXPORT Datum cc_become_owner(PG_FUNCTION_ARGS) {
-  const Oid owner = OwnerOf(PG_GETARG_OID(0));
+  const Oid owner = OwnerOf(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0));
   Oid user;
   int context;
   GetUserIdAndSecContext(&user, &context);

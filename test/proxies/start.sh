@@ -26,14 +26,14 @@ PROXY_PASSWORD=pw-$RANDOM$RANDOM$RANDOM       # the cluster does not ask for it;
 
 make_proxy_role() {
   psql -Xq --set=ON_ERROR_STOP=1 --set=password="$PROXY_PASSWORD" << 'SQL'
-CREATE ROLE cc_proxy LOGIN PASSWORD :'password';
-GRANT EXECUTE ON FUNCTION cc_receive(bytea, text, text) TO cc_proxy;
+CREATE ROLE postback_proxy LOGIN PASSWORD :'password';
+GRANT EXECUTE ON FUNCTION cc_receive(bytea, text, text) TO postback_proxy;
 SQL
 }
 
 # The two ways of telling a proxy where the database is; each is used by some.
-proxy_database_url() { printf 'postgresql://cc_proxy:%s@/%s?host=%s&port=%s' "$PROXY_PASSWORD" "$PGDATABASE" "$PGHOST" "$PGPORT"; }
-with_variables() { exec env PGUSER=cc_proxy PGPASSWORD="$PROXY_PASSWORD" "$@"; }
+proxy_database_url() { printf 'postgresql://postback_proxy:%s@/%s?host=%s&port=%s' "$PROXY_PASSWORD" "$PGDATABASE" "$PGHOST" "$PGPORT"; }
+with_variables() { exec env PGUSER=postback_proxy PGPASSWORD="$PROXY_PASSWORD" "$@"; }
 with_url() { exec env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE DATABASE_URL="$(proxy_database_url)" "$@"; }
 
 # start_proxies [NAME...]
@@ -90,7 +90,7 @@ start_php_fpm() {
     printf '%s\n' '[global]' 'error_log = /dev/stderr'
     # Only root may say which user a pool runs as.
     adapted proxies/nginx/php-fpm.conf /run/php/postback.sock "$folder/socket" \
-      'postgresql://cc_proxy@/shop?host=/var/run/postgresql' "$(proxy_database_url)" | grep -vE '^(user|group|listen\.owner) '
+      'postgresql://postback_proxy@/shop?host=/var/run/postgresql' "$(proxy_database_url)" | grep -vE '^(user|group|listen\.owner) '
   } > "$folder/php-fpm.conf"
   "$program" --nodaemonize --fpm-config "$folder/php-fpm.conf" > "$CC_WORKSPACE/log/php-fpm.log" 2>&1 < /dev/null &
   cc_background[php-fpm]=$!
@@ -100,7 +100,8 @@ start_php_fpm() {
 start_nginx() {
   local folder=$CC_WORKSPACE/nginx
   mkdir -p "$folder"
-  quietly openssl openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -keyout "$folder/key" -out "$folder/certificate"
+  quietly openssl openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=localhost -addext subjectAltName=IP:127.0.0.1 \
+    -keyout "$folder/key" -out "$folder/certificate"
   adapted proxies/nginx/postback.conf 'listen 443' "listen 127.0.0.1:$1" /srv/postback/ "$PWD/proxies/php/" \
     /etc/ssl/certs/shop.pem "$folder/certificate" /etc/ssl/private/shop.key "$folder/key" \
     /run/php/postback.sock "$CC_WORKSPACE/php-fpm/socket" rate=20r/s "rate=${NGINX_RATE:-20r/s}" > "$folder/postback.conf"
@@ -122,6 +123,7 @@ http {
 }
 CONF
   sed 's|include fastcgi_params|include /etc/nginx/fastcgi_params|' -i "$folder/postback.conf"
+  export CURL_CA_BUNDLE=$folder/certificate      # whoever asks shall trust it
   PROXY_URL[nginx]=https://127.0.0.1:$1
   start_background nginx "$1" /usr/sbin/nginx -p "$folder" -e stderr -c "$folder/nginx.conf"
 }

@@ -1,0 +1,55 @@
+-- Deferred projects and cc_apply.
+SET client_min_messages = warning;
+CREATE EXTENSION cryptocloud_postback;
+SELECT cc_setup();
+INSERT INTO cc_project (name, secret, apply) VALUES ('default', 's3cret', 'deferred');
+CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, expires interval DEFAULT '5 min') RETURNS text LANGUAGE sql AS $$
+    SELECT cc_sample_postback('s3cret', invoice_id => invoice, amount_crypto => amount, expires_at => clock_timestamp() + expires)
+$$;
+
+-- Verified at once, applied later: what is wrong with it is known at once
+SELECT sample('A') AS body \gset
+INSERT INTO cc_inbox (body) VALUES (:'body'), (sample('A')), (replace(:'body', '"amount_crypto": 1', '"amount_crypto": 2')), (sample('A', 2)), (sample('B', expires => '-1 s')) RETURNING state, reason;
+SELECT count(*) FROM cc_invoice;
+SELECT cc_apply();
+SELECT id, state, reason, attempts, applied_at >= received_at AS applied FROM cc_inbox ORDER BY id;
+SELECT invoice_id, amount_crypto, paid_at = (SELECT min(received_at) FROM cc_inbox) AS paid_when_received FROM cc_invoice;
+
+-- By then the token has expired and the secret has changed: it was verified when it came
+INSERT INTO cc_inbox (body) VALUES (sample('C', expires => '10 ms')) RETURNING state, reason;
+UPDATE cc_project SET secret = 'new';
+SELECT cc_apply();
+SELECT state, reason FROM cc_inbox WHERE invoice_id = 'C';
+UPDATE cc_project SET secret = 's3cret';
+-- Bytes that are no text cannot be verified, and are kept
+SELECT http_status FROM cc_receive('\xff00'::bytea, 'application/json');
+SELECT state, reason, body, raw FROM cc_inbox ORDER BY id DESC LIMIT 1;
+
+-- Some that fail for ever do not keep the others waiting
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'refused'; END $$;
+CREATE TRIGGER refuse BEFORE INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id LIKE 'BAD%') EXECUTE FUNCTION refuse();
+INSERT INTO cc_inbox (body) VALUES (sample('BAD1')), (sample('BAD2')), (sample('GOOD1')), (sample('GOOD2')), (sample('GOOD3'));
+SELECT cc_apply(2), cc_apply(2), cc_apply(2);
+SELECT invoice_id, state, attempts, error FROM cc_inbox WHERE invoice_id ~ 'BAD|GOOD' ORDER BY id;
+-- A row that runs out of time is failed, what was reached is kept, and the rest is for the next call
+CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(60); RETURN NEW; END $$;
+CREATE TRIGGER hang BEFORE INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id = 'HANG') EXECUTE FUNCTION hang();
+DELETE FROM cc_inbox WHERE state = 'failed';
+INSERT INTO cc_inbox (body) VALUES (sample('BEFORE')), (sample('HANG')), (sample('AFTER'));
+SET statement_timeout = '200ms';
+SELECT cc_apply();
+RESET statement_timeout;
+SELECT invoice_id, state, attempts, error FROM cc_inbox WHERE invoice_id IN ('BEFORE', 'HANG', 'AFTER') ORDER BY id;
+SELECT cc_apply(1);
+SELECT invoice_id, state FROM cc_inbox WHERE invoice_id IN ('BEFORE', 'HANG', 'AFTER') ORDER BY id;
+-- A project that is gone does not lose what came for it
+UPDATE cc_inbox SET state = 'pending' WHERE invoice_id = 'HANG';
+DROP TRIGGER hang ON cc_invoice;
+DELETE FROM cc_project;
+SELECT cc_apply();
+SELECT invoice_id, paid_at IS NOT NULL AS paid FROM cc_invoice ORDER BY 1;
+SELECT cc_apply(0);
+
+DROP TABLE cc_project, cc_inbox, cc_invoice;
+DROP FUNCTION sample, refuse, hang;
+DROP EXTENSION cryptocloud_postback;

@@ -1,0 +1,60 @@
+-- What CREATE EXTENSION and cc_setup() make, and how.
+SET client_min_messages = warning;
+CREATE SCHEMA cc;
+CREATE EXTENSION cryptocloud_postback SCHEMA cc;
+
+-- No table comes with the extension, and every object of it is documented
+SELECT count(*) FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind = 'r';
+SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
+ WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cryptocloud_postback') AND deptype = 'e'
+   AND obj_description(objid, classid::regclass::name) IS NULL;
+-- Volatility and parallel safety of what the user calls
+SELECT oid::regprocedure AS function, provolatile, proparallel, proisstrict FROM pg_proc
+ WHERE pronamespace = 'cc'::regnamespace AND proname IN ('cc_verify_postback', 'cc_parse_postback', 'cc_sign_token', 'cc_sample_postback') ORDER BY 1::text;
+-- A SECURITY DEFINER function has a search_path of its own, and not everybody may call it
+SELECT oid::regprocedure AS function, proconfig FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef ORDER BY 1::text;
+SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE');
+
+-- Before cc_setup() verification works, and the pipeline says what is missing
+SELECT verified, reason FROM cc.cc_verify_postback(cc.cc_sample_postback('s3cret'), NULL, 's3cret');
+SELECT * FROM cc.cc_receive('{}'::text, NULL);
+
+-- The tables are the caller's, not the extension's; twice is as good as once, and keeps what is there
+CREATE ROLE regress_shop;
+GRANT USAGE, CREATE ON SCHEMA cc TO regress_shop;
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_shop IN SCHEMA cc GRANT SELECT ON TABLES TO PUBLIC;
+SET ROLE regress_shop;
+SELECT cc.cc_setup();
+INSERT INTO cc.cc_project (name, secret) VALUES ('default', 's3cret');
+GRANT SELECT ON cc.cc_invoice TO PUBLIC;
+SELECT cc.cc_setup();
+SELECT name FROM cc.cc_project;
+RESET ROLE;
+SELECT relname, relkind, pg_get_userbyid(relowner) AS owner, relacl FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind IN ('r', 'S') ORDER BY 1;
+SELECT count(*) FROM pg_depend WHERE deptype = 'e' AND objid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind = 'r');
+-- Every column is documented
+SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind = 'r')
+   AND attnum > 0 AND col_description(attrelid, attnum) IS NULL;
+
+-- A superuser made the extension, regress_shop owns the tables: the pipeline and the merchant's trigger have the rights of regress_shop
+SET ROLE regress_shop;
+CREATE FUNCTION cc.who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'trigger runs as %', current_user; RETURN NULL; END $$;
+CREATE TRIGGER who AFTER INSERT ON cc.cc_invoice FOR EACH ROW EXECUTE FUNCTION cc.who();
+RESET ROLE;
+SELECT * FROM cc.cc_receive(cc.cc_sample_postback('s3cret'), NULL);
+SELECT current_user = session_user AS back_again;
+-- Nobody becomes the owner by asking for it
+SET ROLE regress_shop;
+SELECT cc.cc_become_owner('cc.cc_invoice'::regclass);
+CREATE FUNCTION cc.climb() RETURNS oid LANGUAGE sql SECURITY DEFINER AS $$ SELECT cc.cc_become_owner('pg_class'::regclass) $$;
+SELECT cc.climb();
+RESET ROLE;
+
+-- The extension cannot be dropped while the tables live, and does not take them along
+DROP EXTENSION cryptocloud_postback;
+DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project;
+DROP FUNCTION cc.who, cc.climb;
+DROP EXTENSION cryptocloud_postback;
+ALTER DEFAULT PRIVILEGES FOR ROLE regress_shop IN SCHEMA cc REVOKE SELECT ON TABLES FROM PUBLIC;
+DROP SCHEMA cc;
+DROP ROLE regress_shop;
