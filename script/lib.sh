@@ -21,6 +21,7 @@
 set -euo pipefail
 
 CC_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
+[[ ${CC_WORKSPACE-}/source == "$CC_ROOT" ]] || unset CC_WORKSPACE
 export LC_ALL=C.UTF-8     # messages are read by scripts
 
 say() { printf '%s\n' "$*"; }
@@ -111,7 +112,7 @@ enter_workspace() {
   trap end_workspace EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM HUP
-  guarded_folder=$(mktemp -d "${TMPDIR:-/tmp}/cryptocloud.XXXXXX")
+  guarded_folder=$(mktemp -d "$(realpath "${TMPDIR:-/tmp}")/cryptocloud.XXXXXX")
   mkdir "$guarded_folder"/{source,home,tmp,log}
   find "$CC_ROOT" -mindepth 1 -maxdepth 1 ! -name .git -exec cp -R -t "$guarded_folder/source" {} +
   (( EUID != 0 )) || chown -R nobody "$guarded_folder"
@@ -221,8 +222,8 @@ copy_postgresql() {
 cc_clusters=()
 
 # start_cluster [LINE-OF-postgresql.conf...]: a new cluster with the superuser postgres, for this script alone. Sets PGHOST,
-# PGPORT, PGUSER, PGDATABASE, and PGDATA, so that plain pg_ctl works on it. Fast rather than durable; pass fsync=on and
-# synchronous_commit=on where that matters.
+# PGPORT, PGUSER, PGDATABASE, and PGDATA, so that plain pg_ctl works on it; its log is $PGHOST/log. Fast rather than durable:
+# pass 'fsync = on' and 'synchronous_commit = on' where that matters.
 start_cluster() {
   local folder
   folder=$(mktemp -d "$CC_WORKSPACE/cluster.XXXXXX")      # mode 0700: nobody else reaches the socket

@@ -7,7 +7,6 @@ from flask import Flask, abort, request
 from psycopg_pool import ConnectionPool
 from werkzeug.exceptions import HTTPException
 
-LIMIT = 1024 * 1024
 WORDS = {404: "Not found", 405: "Method not allowed", 413: "Body too large", 415: "Unsupported content encoding"}
 
 app = Flask(__name__)
@@ -28,8 +27,8 @@ def postback(project="default"):
         abort(404)  # no text for the database
     if request.headers.get("Content-Encoding", "identity") != "identity":
         abort(415)
-    body = request.stream.read(LIMIT + 1)  # not get_data(), which has no limit for a chunked body
-    if len(body) > LIMIT:
+    body = request.stream.read(2**20 + 1)  # 1 MiB is the limit. Not get_data(), which has no limit for a chunked body
+    if len(body) > 2**20:
         abort(413)
     if len(body) < (request.content_length or 0):
         abort(400)  # the client broke off; gunicorn does not say so

@@ -32,6 +32,7 @@ $_SERVER['REQUEST_METHOD'] === 'POST' || answer(405, '{"error":"Method not allow
 ($_SERVER['HTTP_CONTENT_ENCODING'] ?? 'identity') === 'identity' || answer(415, '{"error":"Unsupported content encoding"}');
 $body = file_get_contents('php://input', length: LIMIT + 1);
 strlen($body) <= LIMIT || answer(413, '{"error":"Body too large"}');
+strlen($body) >= (int) ($_SERVER['CONTENT_LENGTH'] ?? 0) || answer(400, '{"error":"Bad request"}'); // the client broke off
 // Header bytes beyond ASCII are read as Latin-1, as everywhere in HTTP, so that they are text for the database.
 $contentType = iconv('ISO-8859-1', 'UTF-8', $_SERVER['CONTENT_TYPE'] ?? '') ?: null;
 $row = receive($body, $contentType, $match[1] ?? 'default');

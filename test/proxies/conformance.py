@@ -142,19 +142,18 @@ class Proxy:
             assert word not in body.decode("latin-1"), f"the answer gives away {word}"
         return Answer(response.status, response.headers, body, time.monotonic() - (began or time.monotonic()))
 
-    def post(self, body=b"", *, chunked=False, connection=None, **request):
+    def post(self, body=b"", *, patient=True, **request):
+        """As many times as it is told to come back later, as a client should."""
+        while (answer := self.post_once(body, **request)).status == 429 and patient:
+            time.sleep(0.05)
+        return answer
+
+    def post_once(self, body, *, chunked=False, connection=None, **request):
         began = time.monotonic()
-        own = connection is None
-        connection = connection or self.connect()
-        try:
-            try:
+        with connection and contextlib.nullcontext(connection) or self.connect() as connection:
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has seen enough; its answer is to be read
                 connection.sendall(self.head(None if chunked else len(body), **request) + (in_chunks(body) if chunked else body))
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # it has seen enough; its answer is to be read
             return self.read(connection, request.get("method", "POST"), began)
-        finally:
-            if own:
-                connection.close()
 
     def check(self, answer, status, words):
         """The status and the words, which is JSON."""
@@ -637,7 +636,7 @@ def _(p):
         raise Skip("the work of a server in front")
     with p.connect() as connection:
         for _ in range(1000):
-            answer = p.post(b"{", connection=connection)
+            answer = p.post(b"{", connection=connection, patient=False)
             if answer.status != 400:
                 break
     p.check(answer, 429, {"error": "Too many requests"})

@@ -10,9 +10,9 @@ SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
    AND obj_description(objid, classid::regclass::name) IS NULL;
 -- Volatility and parallel safety of what the user calls
 SELECT oid::regprocedure AS function, provolatile, proparallel, proisstrict FROM pg_proc
- WHERE pronamespace = 'cc'::regnamespace AND proname IN ('cc_verify_postback', 'cc_parse_postback', 'cc_sign_token', 'cc_sample_postback') ORDER BY 1::text;
+ WHERE pronamespace = 'cc'::regnamespace AND proname IN ('cc_verify_postback', 'cc_parse_postback', 'cc_sign_token', 'cc_sample_postback') ORDER BY oid::regprocedure::text COLLATE "C";
 -- A SECURITY DEFINER function has a search_path of its own, and not everybody may call it
-SELECT oid::regprocedure AS function, proconfig FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef ORDER BY 1::text;
+SELECT oid::regprocedure AS function, proconfig FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef ORDER BY oid::regprocedure::text COLLATE "C";
 SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE');
 
 -- Before cc_setup() verification works, and the pipeline says what is missing
@@ -30,7 +30,8 @@ GRANT SELECT ON cc.cc_invoice TO PUBLIC;
 SELECT cc.cc_setup();
 SELECT name FROM cc.cc_project;
 RESET ROLE;
-SELECT relname, relkind, pg_get_userbyid(relowner) AS owner, relacl FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind IN ('r', 'S') ORDER BY 1;
+SELECT relname, relkind, pg_get_userbyid(relowner) AS owner,
+       (SELECT string_agg(DISTINCT coalesce(nullif(grantee, 0)::regrole::text, 'PUBLIC'), ', ') FROM aclexplode(relacl)) AS grantees FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind IN ('r', 'S') ORDER BY 1;
 SELECT count(*) FROM pg_depend WHERE deptype = 'e' AND objid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind = 'r');
 -- Every column is documented
 SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind = 'r')
@@ -44,17 +45,20 @@ RESET ROLE;
 SELECT * FROM cc.cc_receive(cc.cc_sample_postback('s3cret'), NULL);
 SELECT current_user = session_user AS back_again;
 -- Nobody becomes the owner by asking for it
+CREATE ROLE regress_other;
+CREATE TABLE cc.other ();
+ALTER TABLE cc.other OWNER TO regress_other;
 SET ROLE regress_shop;
 SELECT cc.cc_become_owner('cc.cc_invoice'::regclass);
-CREATE FUNCTION cc.climb() RETURNS oid LANGUAGE sql SECURITY DEFINER AS $$ SELECT cc.cc_become_owner('pg_class'::regclass) $$;
+CREATE FUNCTION cc.climb() RETURNS oid LANGUAGE sql SECURITY DEFINER AS $$ SELECT cc.cc_become_owner('cc.other'::regclass) $$;
 SELECT cc.climb();
 RESET ROLE;
 
 -- The extension cannot be dropped while the tables live, and does not take them along
 DROP EXTENSION cryptocloud_postback;
-DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project;
+DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project, cc.other;
 DROP FUNCTION cc.who, cc.climb;
 DROP EXTENSION cryptocloud_postback;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_shop IN SCHEMA cc REVOKE SELECT ON TABLES FROM PUBLIC;
 DROP SCHEMA cc;
-DROP ROLE regress_shop;
+DROP ROLE regress_shop, regress_other;

@@ -21,13 +21,13 @@ TEST(Decimal, NumberLengthIsOfTheLongestNumberInFront) {
     std::size_t length;
   };
   for (const Case& c : {Case{"0", 1}, {"-0", 2}, {"12", 2}, {"1.5", 3}, {"-1.5e+10", 8}, {"1E5", 3}, {"1e-5,", 4}, {"01", 1},
-                        {"-01", 2}, {"0x10", 1}, {"12]", 2}, {"1.5.5", 3}, {"1 2", 1}, {"0e0", 3}})
+                        {"-01", 2}, {"0x10", 1}, {"12]", 2}, {"1.5.5", 3}, {"1 2", 1}, {"0e0", 3},
+                        {"1.", 1}, {"1.e5", 1}, {"1e", 1}, {"1e+", 1}, {"1e-x", 1}, {"1.5e", 3}})
     EXPECT_EQ(NumberLength(ExactText(c.text).view()), c.length) << c.text;
 }
 
 TEST(Decimal, NumberLengthIsNoneWhereJsonHasNoNumber) {
-  for (const std::string_view text : {"", "-", "+1", ".5", "a", " 1", "1.", "1.e5", "1e", "1e+", "1e-", "-.5", "-e", "--1", "1.x",
-                                      "Infinity", "NaN", "\"1\"", "\xEF\xBC\x91"})
+  for (const std::string_view text : {"", "-", "+1", ".5", "a", " 1", "-.5", "-e", "--1", "-Infinity", "Infinity", "NaN", "\"1\"", "\xEF\xBC\x91"})
     EXPECT_EQ(NumberLength(ExactText(text).view()), 0U) << text;
 }
 
@@ -48,7 +48,7 @@ class DecimalShape : public testing::TestWithParam<Shape> {};
 
 TEST_P(DecimalShape, IsThatOfTheValue) {
   const Shape& shape = GetParam();
-  const Decimal decimal = Parse(ExactText(shape.text).view().data() == nullptr ? "" : shape.text);
+  const Decimal decimal = Parse(shape.text);
   EXPECT_EQ(decimal.negative, shape.negative);
   EXPECT_EQ(decimal.integer_digits, shape.integer_digits);
   EXPECT_EQ(decimal.decimals, shape.decimals);

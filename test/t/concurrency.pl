@@ -1,0 +1,97 @@
+# Deliveries at the same moment: of one postback, of one invoice, of one token, and cc_apply twice.
+use strict;
+use warnings;
+use FindBin;
+use lib "$FindBin::RealBin/lib";
+use Postback;
+use Test::More;
+
+my $node = start_node('concurrency');
+my ($one, $two) = (session($node), session($node));
+
+# The postback is made once, so that both sessions deliver the very same message.
+sub postback
+{
+	my ($invoice, $amount) = @_;
+	return $node->safe_psql('postgres', "SELECT cc_sample_postback('s3cret', invoice_id => '$invoice', amount_crypto => " . ($amount // 1) . ')');
+}
+sub deliver
+{
+	my ($body) = @_;
+	return "INSERT INTO cc_inbox (body) VALUES (\$body\$$body\$body\$) RETURNING coalesce(reason, state);";
+}
+# The second session waits for the first one's transaction, and goes on when that ends.
+sub overlap
+{
+	my ($first, $second, $end) = @_;
+	my $answer = ask($one, "BEGIN; $first");
+	ask($two, $second, wait => 0);
+	wait_for_lock($node, 1);
+	ask($one, $end);
+	return ($answer, ask($two, ''));
+}
+
+my $same = postback('SAME');
+is_deeply([ overlap(deliver($same), deliver($same), 'COMMIT;') ], [ 'applied', 'duplicate' ], 'the same postback at once is applied once');
+is($node->safe_psql('postgres', "SELECT count(*) FROM paid WHERE invoice_id = 'SAME'"), '1', 'and the trigger fires once');
+
+my $undone = postback('UNDONE');
+is_deeply([ overlap(deliver($undone), deliver($undone), 'ROLLBACK;') ], [ 'applied', 'applied' ], 'a delivery that is rolled back was none');
+is($node->safe_psql('postgres', "SELECT count(*) FROM paid WHERE invoice_id = 'UNDONE'"), '1', 'and the trigger has fired once');
+
+is_deeply([ overlap(deliver(postback('GROWS', 1)), deliver(postback('GROWS', 2)), 'COMMIT;') ], [ 'applied', 'applied' ],
+	'two postbacks of one invoice are applied one after the other');
+is($node->safe_psql('postgres', "SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'GROWS'"), '2', 'and the newer one counts');
+
+# A token that names no invoice, used for two
+my $token = $node->safe_psql('postgres', "SELECT cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now() + interval '5 min')), 's3cret')");
+my @unbound = map { qq({"status":"success","invoice_id":"$_","amount_crypto":1,"currency":"BNB","token":"$token"}) } qw(UNBOUND1 UNBOUND2);
+is_deeply([ overlap(deliver($unbound[0]), deliver($unbound[1]), 'COMMIT;') ], [ 'applied', 'token_reused' ], 'one token at once for two invoices is used once');
+
+# A lock timeout while another delivery holds the invoice: safe, and applied later
+my $slow = postback('SLOW', 1);
+is(ask($one, 'BEGIN; ' . deliver($slow)), 'applied', 'a delivery holds its invoice');
+is(ask($two, "SET lock_timeout = '10ms'; " . deliver(postback('SLOW', 2)) . ' RESET lock_timeout;'), 'failed', 'another one runs into its lock timeout');
+ask($one, 'COMMIT;');
+is(ask($two, 'SELECT cc_apply();'), '1', 'and is applied later');
+
+# cc_apply twice at once: each row once, none waits for the other
+$node->safe_psql('postgres', "UPDATE cc_project SET apply = 'deferred'");
+ask($one, deliver(postback("LATER$_"))) for 1 .. 3;
+is(ask($one, 'BEGIN; SELECT cc_apply(2);'), '2', 'one cc_apply takes two rows');
+is(ask($two, 'SELECT cc_apply();'), '1', 'another one takes the rest, without waiting');
+ask($one, 'COMMIT;');
+# Of an invoice that another session has in hand cc_apply keeps its hands off
+ask($one, deliver(postback('BUSY', 1)));
+$node->safe_psql('postgres', "UPDATE cc_project SET apply = 'immediate'");
+ask($one, 'BEGIN; ' . deliver(postback('BUSY', 2)));
+is(ask($two, 'SELECT cc_apply();'), '0', 'cc_apply does not wait for a delivery under way');
+ask($one, 'COMMIT;');
+is(ask($two, 'SELECT cc_apply();'), '1', 'and takes it afterwards');
+is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT invoice_id) FROM paid'), '9|9', 'every invoice was paid once');
+
+# Many at once, from real clients
+my $crowd = postback('CROWD');
+my @crowd = map { session($node) } 1 .. 20;
+ask($_, deliver($crowd), wait => 0) for @crowd;
+my %answers;
+$answers{ ask($_, '') }++ for @crowd;
+is_deeply(\%answers, { applied => 1, duplicate => 19 }, 'twenty at once: one applied, nineteen duplicates');
+
+# In a stricter isolation level a snapshot can be too old to see the first one. Nothing is lost and nothing is paid twice, but of the
+# very same message PostgreSQL refuses the second one, as ever there.
+ask($_, "SET default_transaction_isolation = 'repeatable read';") for $one, $two;
+is_deeply([ overlap(deliver(postback('STRICT')), deliver(postback('STRICT')), 'COMMIT;') ], [ 'applied', 'failed' ],
+	'repeatable read: a resend at the same moment is kept for later');
+my $strict = postback('STRICT2');
+my ($first, $second) = overlap(deliver($strict), deliver($strict), 'COMMIT;');
+is($first, 'applied', 'repeatable read: of the same message one is applied');
+like($second, qr/violates unique constraint "cc_inbox_token"/, 'repeatable read: and the other one refused');
+ask($two, 'RESET default_transaction_isolation;');
+is(ask($two, 'SELECT cc_apply();'), '1', 'what was kept is settled later');
+is($node->safe_psql('postgres', "SELECT string_agg(state, ' ' ORDER BY id) FROM cc_inbox WHERE invoice_id LIKE 'STRICT%'"), 'applied duplicate applied', 'and a duplicate in the end');
+is($node->safe_psql('postgres', "SELECT count(*) FROM paid WHERE invoice_id LIKE 'STRICT%'"), '2', 'paid once each');
+
+$_->{run}->finish for $one, $two, @crowd;
+$node->stop;
+done_testing();
