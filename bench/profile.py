@@ -53,8 +53,6 @@ def ids_for(what, count, warm_up):
     """Bodies to warm up with, and to measure."""
     if what in QUERIES:
         return [1] * 5, [1] * max(1, count // COPIES)
-    if what == "duplicate":
-        return range(1, 1 + count), range(1, 1 + count)
     return range(1, 1 + warm_up), range(1 + warm_up, 1 + count)
 
 
@@ -116,15 +114,26 @@ def with_callgrind(what, sql, warm, ids):
     def table(text):
         """Lines of instructions for each execution."""
         for line in text.splitlines():
-            match = re.match(r" *([\d,]+) \( *([\d.]+)%\) +\S*?:(.*)", line)
+            match = re.match(r" *([\d,]+) \( *([\d.]+)%\) +\S*?:(.*?)(?: \[.*/(.*)\])?$", line)
             if match:
                 each = int(match[1].replace(",", "")) / len(ids)
                 if each >= total / len(ids) / 300:
-                    yield f"{each:12,.0f} {float(match[2]):6.2f} %  {match[3][:110]}"
+                    yield f"{each:12,.0f} {float(match[2]):6.2f} %  {match[3][:90]} ({match[4]})"
     own, inclusive = "\n".join(table(text["no"])), "\n".join(table(text["yes"]))
     report = f"Own:\n{own}\n\nWith what they call:\n{inclusive}\n"
     (RESULTS / f"{what}.txt").write_text(report, encoding="utf-8")
     return f"{total / len(ids):,.0f} instructions each", report
+
+
+def check(what):
+    """That it did what it is called."""
+    database = Connection("work")
+    states = {state for state, in database.execute("SELECT DISTINCT state FROM cc_inbox WHERE id > 10001")}
+    error = database.execute("SELECT error FROM cc_inbox WHERE id > 10001 AND error IS NOT NULL LIMIT 1")
+    expected = {"insert": {"applied"}, "orders": {"applied"}, "duplicate": {"applied", "duplicate"}}.get(what, set())
+    database.close()
+    if states != expected:
+        raise RuntimeError(f"{what}: {states} {error}")
 
 
 def main():
@@ -143,6 +152,10 @@ def main():
         bench.admin.execute("CREATE DATABASE work TEMPLATE profile")
         if what == "orders":
             orders("work", count)
+        if what == "duplicate":
+            first, = bench.connect("work")
+            first.run("inbox", range(1, 1 + count))
+            first.close()
         warm, ids = ids_for(what, count * (100 if what in QUERIES and not options.callgrind else 1), warm_up)
         if options.callgrind:
             bench.admin.close()
@@ -152,6 +165,7 @@ def main():
             bench.admin = Connection("postgres")
         else:
             used, report = with_perf(what, statement(bench, what), warm, ids)
+        check(what)
         bench.admin.execute("DROP DATABASE work")
         summary.append(f"{what:10} {used}")
         lines = report.splitlines()

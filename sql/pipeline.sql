@@ -19,6 +19,12 @@ CREATE FUNCTION cc_text_or_null(bytes bytea) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_text_or_null(bytea) IS 'internal: the bytes as text; NULL if they are no valid UTF-8 or hold a NUL';
 
+-- SET CONSTRAINTS ALL IMMEDIATE, and then DEFERRED again: what is due is checked now, and what the transaction itself has put
+-- off stays put off.
+CREATE FUNCTION cc_check_constraints() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION cc_check_constraints() IS 'internal: check all deferred constraints now';
+
 -- From address on, the members of invoice_info under the names of cc_invoice.
 CREATE TYPE cc_delivery AS (
     reason            text,
@@ -84,10 +90,18 @@ RETURN CASE WHEN status = 'success' AND coalesce(invoice_status, 'success') = 's
             ELSE 0 END;
 COMMENT ON FUNCTION cc_state_rank(text, text, text) IS 'internal: how far an invoice has come, to order states by';
 
+CREATE FUNCTION cc_payment(amount_paid numeric, amount_to_pay numeric) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN amount_paid < amount_to_pay THEN 'under'
+            WHEN amount_paid > amount_to_pay THEN 'over'
+            WHEN amount_paid = amount_to_pay THEN 'exact' END;
+COMMENT ON FUNCTION cc_payment(numeric, numeric) IS 'internal: cc_invoice.payment';
+
 -- Brings the invoice up to date and fires the merchant's triggers. False, and nothing changed, if the delivery contradicts
--- what is known. The caller holds the lock of the invoice.
+-- what is known. The caller holds the lock of the invoice, and knows whether it is a new one.
 -- paid_at is among the columns set only in the one statement that sets it: a trigger on UPDATE OF paid_at fires once.
-CREATE FUNCTION cc_write_invoice(project text, received_at timestamptz, accept_test_payments boolean, given cc_delivery)
+CREATE FUNCTION cc_write_invoice(project text, received_at timestamptz, accept_test_payments boolean, is_new boolean,
+                                 given cc_delivery)
     RETURNS boolean
     LANGUAGE plpgsql
 AS $$
@@ -96,21 +110,17 @@ DECLARE
     is_newer boolean;
     is_paid  CONSTANT boolean := given.status = 'success' AND coalesce(given.invoice_status, 'success') = 'success';
 BEGIN
-    SELECT * INTO known FROM @extschema@.cc_invoice AS i
-     WHERE i.project = cc_write_invoice.project AND i.invoice_id = given.invoice_id
-       FOR UPDATE;
-
-    IF NOT FOUND THEN
+    IF is_new THEN
         INSERT INTO @extschema@.cc_invoice (
-            project, invoice_id, order_id, status, amount_crypto, currency, paid_at, is_test, invoice_status, payment_status,
-            network, address, tx_list, amount, amount_in_crypto, amount_in_fiat, amount_usd, amount_to_pay, amount_to_pay_usd,
+            project, invoice_id, order_id, status, amount_crypto, currency, paid_at, is_test, payment, invoice_status,
+            payment_status, network, address, tx_list, amount, amount_in_crypto, amount_in_fiat, amount_usd, amount_to_pay, amount_to_pay_usd,
             amount_paid, amount_paid_usd, fee, fee_usd, service_fee, service_fee_usd, received, received_usd, to_surcharge,
             to_surcharge_usd, side_commission, type_payments, created_at, expires_at, finished_at, info,
             token_expires_at, received_at, updated_at)
         VALUES (
             project, given.invoice_id, given.order_id, given.status, given.amount_crypto, given.currency,
             CASE WHEN is_paid AND (accept_test_payments OR given.is_test IS NOT TRUE) THEN received_at END,
-            given.is_test, given.invoice_status, given.payment_status, given.network, given.address, given.tx_list,
+            given.is_test, @extschema@.cc_payment(given.amount_paid, given.amount_to_pay), given.invoice_status, given.payment_status, given.network, given.address, given.tx_list,
             given.amount, given.amount_in_crypto, given.amount_in_fiat, given.amount_usd, given.amount_to_pay,
             given.amount_to_pay_usd, given.amount_paid, given.amount_paid_usd, given.fee, given.fee_usd, given.service_fee,
             given.service_fee_usd, given.received, given.received_usd, given.to_surcharge, given.to_surcharge_usd,
@@ -119,6 +129,9 @@ BEGIN
         RETURN true;
     END IF;
 
+    SELECT * INTO STRICT known FROM @extschema@.cc_invoice AS i
+     WHERE i.project = cc_write_invoice.project AND i.invoice_id = given.invoice_id
+       FOR UPDATE;
     IF given.order_id <> known.order_id
        OR (known.paid_at IS NOT NULL
            AND (given.currency <> known.currency OR given.amount_crypto < known.amount_crypto)) THEN
@@ -135,6 +148,8 @@ BEGIN
            amount_crypto     = @extschema@.cc_merge(is_newer, given.amount_crypto, i.amount_crypto),
            currency          = @extschema@.cc_merge(is_newer, given.currency, i.currency),
            is_test           = @extschema@.cc_merge(is_newer, given.is_test, i.is_test),
+           payment           = @extschema@.cc_payment(@extschema@.cc_merge(is_newer, given.amount_paid, i.amount_paid),
+                                                      @extschema@.cc_merge(is_newer, given.amount_to_pay, i.amount_to_pay)),
            invoice_status    = @extschema@.cc_merge(is_newer, given.invoice_status, i.invoice_status),
            payment_status    = @extschema@.cc_merge(is_newer, given.payment_status, i.payment_status),
            network           = @extschema@.cc_merge(is_newer, given.network, i.network),
@@ -175,7 +190,7 @@ BEGIN
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION cc_write_invoice(text, timestamptz, boolean, cc_delivery) IS
+COMMENT ON FUNCTION cc_write_invoice(text, timestamptz, boolean, boolean, cc_delivery) IS
     'internal: bring an invoice up to date by a verified delivery; false if it contradicts what is known';
 
 -- Decides what becomes of a verified delivery, and applies it. Whatever is raised in here, by the merchant's triggers and
@@ -193,6 +208,7 @@ DECLARE
     invoice_lock CONSTANT bigint := hashtextextended(project || E'\n' || given.invoice_id, 0);
     is_reused    boolean;
     is_known     boolean;
+    is_new       boolean;
     origin       text;
 BEGIN
     IF can_wait THEN
@@ -210,8 +226,10 @@ BEGIN
                     WHERE i.project = cc_deliver.project AND i.invoice_id = given.invoice_id
                       AND i.content_digest = given.content_digest AND i.id <> inbox_id
                       AND (i.state IN ('applied', 'pending', 'conflict')
-                           OR (i.state = 'failed' AND i.token_digest = given.token_digest)))
-      INTO is_reused, is_known;
+                           OR (i.state = 'failed' AND i.token_digest = given.token_digest))),
+           NOT EXISTS (SELECT FROM @extschema@.cc_invoice AS i
+                        WHERE i.project = cc_deliver.project AND i.invoice_id = given.invoice_id)
+      INTO is_reused, is_known, is_new;
 
     IF is_reused THEN
         state := 'rejected';
@@ -220,9 +238,9 @@ BEGIN
         state := 'duplicate';
     ELSIF NOT apply_now THEN
         state := 'pending';
-    ELSIF @extschema@.cc_write_invoice(project, received_at, accept_test_payments, given) THEN
-        SET CONSTRAINTS ALL IMMEDIATE;  -- a deferred one would fail at commit, and take the inbox row with it
-        SET CONSTRAINTS ALL DEFERRED;
+    ELSIF @extschema@.cc_write_invoice(project, received_at, accept_test_payments, is_new, given) THEN
+        -- A deferred one would fail at commit, and take the inbox row with it.
+        PERFORM @extschema@.cc_check_constraints();
         IF notify THEN
             PERFORM pg_notify('cc_invoice', json_build_object('project', project, 'invoice_id', given.invoice_id)::text);
         END IF;

@@ -10,7 +10,7 @@ getenv('PGCONNECT_TIMEOUT') || putenv('PGCONNECT_TIMEOUT=3'); // an answer withi
 function answer(int $status, string $json, string ...$headers): never
 {
     http_response_code($status);
-    array_map('header', ['Content-Type: application/json', ...$headers]);
+    array_map('header', ['Content-Type: application/json', 'Content-Length: ' . strlen($json), ...$headers]);
     exit($json);
 }
 

@@ -77,8 +77,9 @@ bool EqualInConstantTime(std::string_view a, std::string_view b) noexcept {
 
 bool ComputeSha256(std::string_view bytes, Sha256& digest) noexcept {
   // EVP_sha256() is looked up again at each call; fetched once, a short digest takes half the time.
-  static EVP_MD* const sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
-  return sha256 != nullptr && Succeeded(EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, sha256, nullptr));
+  static EVP_MD* sha256 = nullptr;
+  if (sha256 == nullptr) sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  return Succeeded(sha256 != nullptr && EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, sha256, nullptr) == 1);
 }
 
 }  // namespace cc

@@ -113,6 +113,21 @@ void Copy(std::string_view json, char* text) noexcept {
   std::memset(text + json.size(), 0, kTextPadding);
 }
 
+// RapidJSON's SIMD loops let U+001A to U+001F pass in strings (they compare with 0x19 where 0x1F is meant). Raw, as they are
+// looked for here, these characters stand nowhere in JSON.
+bool HasControlCharacterThatRapidJsonMisses(const char* text, std::size_t size) noexcept {
+  using Block = unsigned char __attribute__((vector_size(16)));
+  static_assert(kTextPadding >= sizeof(Block), "the last block reaches into the padding, which is zeros");
+  Block found{};
+  for (std::size_t i = 0; i < size; i += sizeof(Block)) {
+    Block block;
+    std::memcpy(&block, text + i, sizeof(block));
+    found |= static_cast<Block>(block - 0x1A < 6);
+  }
+  const Block none{};
+  return std::memcmp(&found, &none, sizeof(found)) != 0;
+}
+
 // Writes every number as a 0 and blanks of the same length.
 void MaskNumbers(char* text, std::size_t size) noexcept {
   const char* const end = text + size;
@@ -141,6 +156,7 @@ bool ParseJson(std::string_view json, const Workspace& workspace, Document& docu
   const bool has_escapes = std::memchr(json.data(), '\\', json.size()) != nullptr;
   char* const text = workspace.text;
   Copy(json, text);
+  if (HasControlCharacterThatRapidJsonMisses(text, json.size())) return false;
   NodeWriter writer(workspace, {}, has_escapes);
   rapidjson::ParseErrorCode error = Read(text, writer);
   std::size_t count = writer.count();

@@ -80,11 +80,17 @@ void SetInfoColumn(const Document& document, const Node& node, InfoKind kind, st
 }
 
 void SetInfoColumns(const Document& document, const Node& info, Row& row) {
-  if (info.kind != Kind::kObject) return;
   const InvoiceInfo columns = ReadInvoiceInfo(document, info);
   for (std::size_t i = 0; i < columns.size(); ++i)
     if (columns[i] != nullptr) SetInfoColumn(document, *columns[i], kInfoColumns[i].kind, kFirstInfo + i, row);
-  row.Set(kInfo, JsonbPGetDatum(MakeJsonb(document, info, Outermost::kAsIs)));
+}
+
+// Of a JSON body invoice_info is part of the payload already.
+void SetInfoFromPayload(Jsonb* payload, Row& row) {
+  constexpr std::string_view kName = "invoice_info";
+  JsonbValue value;
+  if (getKeyJsonValueFromContainer(&payload->root, kName.data(), kName.size(), &value) != nullptr)
+    row.Set(kInfo, JsonbPGetDatum(JsonbValueToJsonb(&value)));
 }
 
 // A form carries no invoice_info, but for some stacks that send it as one JSON string.
@@ -93,7 +99,10 @@ void SetFormInfoColumns(const Postback& postback, Row& row) {
   if (Trim(json).substr(0, 1) != "{") return;
   Document document;
   Workspace workspace = AllocateWorkspace(json.size(), JsonNodeCapacity(json.size()));
-  if (ParseJson(json, workspace, document)) SetInfoColumns(document, document.root(), row);
+  if (ParseJson(json, workspace, document)) {
+    SetInfoColumns(document, document.root(), row);
+    row.Set(kInfo, JsonbPGetDatum(MakeJsonb(document, document.root(), Outermost::kAsIs)));
+  }
   FreeWorkspace(workspace);
 }
 
@@ -108,12 +117,13 @@ void SetColumns(const Postback& postback, Row& row) {
   // jsonb is a canonical form: neither the order of members nor white space changes it.
   Jsonb* const payload = MakePayload(postback);
   row.Set(kContentDigest, DigestDatum({VARDATA(payload), VARSIZE(payload) - VARHDRSZ}));
-  pfree(payload);
   if (postback.invoice_info == nullptr) return;
-  if (postback.format == Format::kForm)
+  if (postback.format == Format::kForm) {
     SetFormInfoColumns(postback, row);
-  else
+  } else if (postback.invoice_info->kind == Kind::kObject) {
     SetInfoColumns(postback.document, *postback.invoice_info, row);
+    SetInfoFromPayload(payload, row);
+  }
 }
 
 // A first secret that is NULL asks for no verification: the row was verified when it came.

@@ -10,7 +10,7 @@
 
 PROXY_PACKAGES=(
   python3-flask python3-psycopg python3-psycopg-pool gunicorn   # flask
-  php-cli php-fpm php-pgsql nginx-light openssl apache2         # php, nginx
+  php-cli php-fpm php-pgsql nginx openssl apache2-bin        # php, nginx
   webhook                                                       # webhook
 )
 
@@ -51,7 +51,7 @@ start_proxies() {
 start_flask() { start_background flask "$1" with_variables PORT="$1" /usr/bin/python3 proxies/flask/app.py; }
 
 start_gunicorn() {
-  start_background gunicorn "$1" with_url gunicorn --chdir proxies/flask --workers 2 --threads 8 --bind "127.0.0.1:$1" --access-logfile - app:app
+  start_background gunicorn "$1" with_url /usr/bin/gunicorn --chdir proxies/flask --workers 2 --threads 8 --bind "127.0.0.1:$1" --access-logfile - app:app
 }
 
 start_express() {
@@ -64,9 +64,7 @@ start_php() {
 }
 
 start_webhook() {
-  cd proxies/webhook
-  start_background webhook "$1" with_variables webhook -hooks hooks.yaml -urlprefix '' -ip 127.0.0.1 -port "$1" -verbose
-  cd "$OLDPWD"
+  start_background webhook "$1" with_variables --chdir=proxies/webhook webhook -hooks hooks.yaml -urlprefix '' -ip 127.0.0.1 -port "$1" -verbose
 }
 
 # adapted FILE [FROM TO]...: the file with its places on a real machine replaced by ours. Each must occur.
@@ -93,7 +91,7 @@ start_php_fpm() {
       'postgresql://postback_proxy@/shop?host=/var/run/postgresql' "$(proxy_database_url)" | grep -vE '^(user|group|listen\.owner) '
   } > "$folder/php-fpm.conf"
   "$program" --nodaemonize --fpm-config "$folder/php-fpm.conf" > "$CC_WORKSPACE/log/php-fpm.log" 2>&1 < /dev/null &
-  cc_background[php-fpm]=$!
+  cc_background['php-fpm']=$!
   until_true 20 test -S "$folder/socket" || { cat "$CC_WORKSPACE/log/php-fpm.log"; die 'php-fpm does not listen'; }
 }
 

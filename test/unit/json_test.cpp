@@ -64,7 +64,7 @@ TEST(Json, NothingHidesBehindANul) {
 }
 
 TEST(Json, NestingEndsAt64) {
-  for (const int depth : {1, 2, 63, 64, 65, 66, 1000, 100000}) {
+  for (const int depth : {2, 63, 64, 65, 66, 1000, 100000}) {
     const auto times = static_cast<std::size_t>(depth);
     const std::string objects = Repeat("{\"a\":", times - 1) + "{}" + Repeat("}", times - 1);
     const std::string arrays = "{\"a\":" + Repeat("[", times - 1) + Repeat("]", times - 1) + "}";
