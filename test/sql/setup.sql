@@ -62,3 +62,37 @@ DROP EXTENSION cryptocloud_postback;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_shop IN SCHEMA cc REVOKE SELECT ON TABLES FROM PUBLIC;
 DROP SCHEMA cc;
 DROP ROLE regress_shop, regress_other;
+
+-- No superuser is needed: whoever may CREATE in the database installs it, and owns what has the right to act
+CREATE ROLE regress_shop;
+SELECT format('GRANT CREATE ON DATABASE %I TO regress_shop', current_database()) \gexec
+SET ROLE regress_shop;
+CREATE SCHEMA cc;
+CREATE EXTENSION cryptocloud_postback SCHEMA cc;
+SELECT cc.cc_setup();
+INSERT INTO cc.cc_project (name, secret) VALUES ('default', 's3cret');
+SELECT * FROM cc.cc_receive(cc.cc_sample_postback('s3cret'), NULL);
+SELECT cc.cc_apply();
+RESET ROLE;
+SELECT oid::regprocedure AS function, pg_get_userbyid(proowner) = 'regress_shop' AS is_shops FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef
+ ORDER BY oid::regprocedure::text COLLATE "C";
+-- Tables in the hands of somebody else that the extension's owner cannot act for: refused, with a hint
+CREATE ROLE regress_other;
+ALTER TABLE cc.cc_inbox OWNER TO regress_other;
+SET ROLE regress_shop;
+SELECT * FROM cc.cc_receive('{}'::text, NULL);
+RESET ROLE;
+DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project;
+SET ROLE regress_shop;
+DROP EXTENSION cryptocloud_postback;
+RESET ROLE;
+DROP SCHEMA cc;
+SELECT format('REVOKE CREATE ON DATABASE %I FROM regress_shop', current_database()) \gexec
+DROP ROLE regress_shop, regress_other;
+-- Other encodings are refused
+CREATE DATABASE regress_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;
+SELECT current_database() AS database \gset
+\c regress_latin1
+CREATE EXTENSION cryptocloud_postback;
+\c :database
+DROP DATABASE regress_latin1;
