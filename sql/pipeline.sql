@@ -1,7 +1,7 @@
 --------------------------------------------------------------------------------------------------------------------------
 -- Pipeline: an insert into cc_inbox verifies the postback, stores it and brings its invoice up to date.
 --
---   cc_receive ──▶ cc_inbox ──▶ cc_inbox_insert ──▶ cc_deliver ──▶ cc_write_invoice ──▶ cc_invoice ──▶ merchant's triggers
+--   cc_receive ──▶ cc_inbox ──▶ cc_inbox_insert ──▶ cc_deliver ──▶ cc_invoice ──▶ merchant's triggers
 --                                                        ▲
 --   cc_apply (pending and failed rows again) ────────────┘
 --------------------------------------------------------------------------------------------------------------------------
@@ -21,9 +21,15 @@ COMMENT ON FUNCTION cc_text_or_null(bytea) IS 'internal: the bytes as text; NULL
 
 -- SET CONSTRAINTS ALL IMMEDIATE, and then DEFERRED again: what is due is checked now, and what the transaction itself has put
 -- off stays put off.
-CREATE FUNCTION cc_check_constraints() RETURNS void
+CREATE FUNCTION cc_check_constraints() RETURNS boolean
     LANGUAGE c VOLATILE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION cc_check_constraints() IS 'internal: check all deferred constraints now';
+COMMENT ON FUNCTION cc_check_constraints() IS 'internal: check all deferred constraints now; true, or the error';
+
+-- An advisory lock until the end of the transaction, on a key made of both texts. True once it is held; false at once if it is
+-- another session's and can_wait is false.
+CREATE FUNCTION cc_lock(project text, name text, can_wait boolean) RETURNS boolean
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION cc_lock(text, text, boolean) IS 'internal: let one session at a time deliver an invoice, or use a token';
 
 -- From address on, the members of invoice_info under the names of cc_invoice.
 CREATE TYPE cc_delivery AS (
@@ -97,40 +103,25 @@ RETURN CASE WHEN amount_paid < amount_to_pay THEN 'under'
             WHEN amount_paid = amount_to_pay THEN 'exact' END;
 COMMENT ON FUNCTION cc_payment(numeric, numeric) IS 'internal: cc_invoice.payment';
 
--- Brings the invoice up to date and fires the merchant's triggers. False, and nothing changed, if the delivery contradicts
--- what is known. The caller holds the lock of the invoice, and knows whether it is a new one.
--- paid_at is among the columns set only in the one statement that sets it: a trigger on UPDATE OF paid_at fires once.
-CREATE FUNCTION cc_write_invoice(project text, received_at timestamptz, accept_test_payments boolean, is_new boolean,
-                                 given cc_delivery)
+-- What sets paid_at.
+CREATE FUNCTION cc_is_paid(status text, invoice_status text, is_test boolean, accept_test_payments boolean) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN status = 'success' AND coalesce(invoice_status, 'success') = 'success' AND (accept_test_payments OR is_test IS NOT TRUE);
+COMMENT ON FUNCTION cc_is_paid(text, text, boolean, boolean) IS 'internal: whether a verified delivery says that the invoice is paid';
+
+-- Brings a known invoice up to date. False, and nothing changed, if the delivery contradicts what is known. The caller holds the
+-- lock of the invoice.
+-- paid_at is set in a statement of its own, and only when it changes: a trigger on UPDATE OF paid_at fires once.
+CREATE FUNCTION cc_update_invoice(project text, received_at timestamptz, accept_test_payments boolean, given cc_delivery)
     RETURNS boolean
     LANGUAGE plpgsql
 AS $$
 DECLARE
     known    record;
     is_newer boolean;
-    is_paid  CONSTANT boolean := given.status = 'success' AND coalesce(given.invoice_status, 'success') = 'success';
 BEGIN
-    IF is_new THEN
-        INSERT INTO @extschema@.cc_invoice (
-            project, invoice_id, order_id, status, amount_crypto, currency, paid_at, is_test, payment, invoice_status,
-            payment_status, network, address, tx_list, amount, amount_in_crypto, amount_in_fiat, amount_usd, amount_to_pay, amount_to_pay_usd,
-            amount_paid, amount_paid_usd, fee, fee_usd, service_fee, service_fee_usd, received, received_usd, to_surcharge,
-            to_surcharge_usd, side_commission, type_payments, created_at, expires_at, finished_at, info,
-            token_expires_at, received_at, updated_at)
-        VALUES (
-            project, given.invoice_id, given.order_id, given.status, given.amount_crypto, given.currency,
-            CASE WHEN is_paid AND (accept_test_payments OR given.is_test IS NOT TRUE) THEN received_at END,
-            given.is_test, @extschema@.cc_payment(given.amount_paid, given.amount_to_pay), given.invoice_status, given.payment_status, given.network, given.address, given.tx_list,
-            given.amount, given.amount_in_crypto, given.amount_in_fiat, given.amount_usd, given.amount_to_pay,
-            given.amount_to_pay_usd, given.amount_paid, given.amount_paid_usd, given.fee, given.fee_usd, given.service_fee,
-            given.service_fee_usd, given.received, given.received_usd, given.to_surcharge, given.to_surcharge_usd,
-            given.side_commission, given.type_payments, given.created_at, given.expires_at, given.finished_at, given.info,
-            given.token_expires_at, received_at, received_at);
-        RETURN true;
-    END IF;
-
     SELECT * INTO STRICT known FROM @extschema@.cc_invoice AS i
-     WHERE i.project = cc_write_invoice.project AND i.invoice_id = given.invoice_id
+     WHERE i.project = cc_update_invoice.project AND i.invoice_id = given.invoice_id
        FOR UPDATE;
     IF given.order_id <> known.order_id
        OR (known.paid_at IS NOT NULL
@@ -178,42 +169,40 @@ BEGIN
            finished_at       = @extschema@.cc_merge(is_newer, given.finished_at, i.finished_at),
            info              = @extschema@.cc_merge(is_newer, given.info, i.info),
            token_expires_at  = greatest(given.token_expires_at, i.token_expires_at),
-           updated_at        = cc_write_invoice.received_at
-     WHERE i.project = cc_write_invoice.project AND i.invoice_id = given.invoice_id;
+           updated_at        = cc_update_invoice.received_at
+     WHERE i.project = cc_update_invoice.project AND i.invoice_id = given.invoice_id;
 
     -- A form after a JSON does not say whether it is a test; the JSON did.
-    IF known.paid_at IS NULL AND is_paid
-       AND (accept_test_payments OR coalesce(given.is_test, known.is_test) IS NOT TRUE) THEN
-        UPDATE @extschema@.cc_invoice AS i SET paid_at = cc_write_invoice.received_at
-         WHERE i.project = cc_write_invoice.project AND i.invoice_id = given.invoice_id;
+    IF known.paid_at IS NULL
+       AND @extschema@.cc_is_paid(given.status, given.invoice_status, coalesce(given.is_test, known.is_test), accept_test_payments) THEN
+        UPDATE @extschema@.cc_invoice AS i SET paid_at = cc_update_invoice.received_at
+         WHERE i.project = cc_update_invoice.project AND i.invoice_id = given.invoice_id;
     END IF;
     RETURN true;
 END
 $$;
-COMMENT ON FUNCTION cc_write_invoice(text, timestamptz, boolean, boolean, cc_delivery) IS
+COMMENT ON FUNCTION cc_update_invoice(text, timestamptz, boolean, cc_delivery) IS
     'internal: bring an invoice up to date by a verified delivery; false if it contradicts what is known';
 
 -- Decides what becomes of a verified delivery, and applies it. Whatever is raised in here, by the merchant's triggers and
 -- constraints too, makes it failed, and undoes no more than what was done in here: the inbox row itself is safe.
 -- The merchant's triggers see a search_path that nobody who inserts can choose: this schema, then what a new session of the
--- tables' owner would have.
+-- tables' owner would have. It ends with the SECURITY DEFINER function that called this one.
 CREATE FUNCTION cc_deliver(inbox_id bigint, project text, received_at timestamptz, accept_test_payments boolean, notify boolean,
                            apply_now boolean, can_wait boolean, given cc_delivery,
                            OUT state text, OUT reason text, OUT error text)
-    LANGUAGE plpgsql SET search_path = @extschema@, "$user", public, pg_temp
+    LANGUAGE plpgsql
 AS $$
 DECLARE
-    -- One delivery of a token and one of an invoice at a time, always in this order.
-    token_lock   CONSTANT bigint := hashtextextended(encode(given.token_digest, 'hex'), 0);
-    invoice_lock CONSTANT bigint := hashtextextended(project || E'\n' || given.invoice_id, 0);
-    is_reused    boolean;
-    is_known     boolean;
-    is_new       boolean;
-    origin       text;
+    is_reused boolean;
+    is_known  boolean;
+    is_new    boolean;
+    path      text;
+    origin    text;
 BEGIN
-    IF can_wait THEN
-        PERFORM pg_advisory_xact_lock(token_lock), pg_advisory_xact_lock(invoice_lock);
-    ELSIF NOT (pg_try_advisory_xact_lock(token_lock) AND pg_try_advisory_xact_lock(invoice_lock)) THEN
+    -- One delivery of a token and one of an invoice at a time, always in this order.
+    IF NOT (@extschema@.cc_lock(project, encode(given.token_digest, 'hex'), can_wait)
+            AND @extschema@.cc_lock(project, given.invoice_id, can_wait)) THEN
         RETURN;
     END IF;
 
@@ -238,20 +227,42 @@ BEGIN
         state := 'duplicate';
     ELSIF NOT apply_now THEN
         state := 'pending';
-    ELSIF @extschema@.cc_write_invoice(project, received_at, accept_test_payments, is_new, given) THEN
-        -- A deferred one would fail at commit, and take the inbox row with it.
-        PERFORM @extschema@.cc_check_constraints();
-        IF notify THEN
+    ELSE
+        path := set_config('search_path', '@extschema@, "$user", public, pg_temp', true);
+        state := 'applied';
+        IF is_new THEN
+            INSERT INTO @extschema@.cc_invoice (
+                project, invoice_id, order_id, status, amount_crypto, currency, paid_at, is_test, payment, invoice_status,
+                payment_status, network, address, tx_list, amount, amount_in_crypto, amount_in_fiat, amount_usd,
+                amount_to_pay, amount_to_pay_usd, amount_paid, amount_paid_usd, fee, fee_usd, service_fee, service_fee_usd,
+                received, received_usd, to_surcharge, to_surcharge_usd, side_commission, type_payments, created_at,
+                expires_at, finished_at, info, token_expires_at, received_at, updated_at)
+            VALUES (
+                project, given.invoice_id, given.order_id, given.status, given.amount_crypto, given.currency, CASE WHEN
+                @extschema@.cc_is_paid(given.status, given.invoice_status, given.is_test, accept_test_payments) THEN
+                received_at END, given.is_test, @extschema@.cc_payment(given.amount_paid, given.amount_to_pay),
+                given.invoice_status, given.payment_status, given.network, given.address, given.tx_list, given.amount,
+                given.amount_in_crypto, given.amount_in_fiat, given.amount_usd, given.amount_to_pay,
+                given.amount_to_pay_usd, given.amount_paid, given.amount_paid_usd, given.fee, given.fee_usd,
+                given.service_fee, given.service_fee_usd, given.received, given.received_usd, given.to_surcharge,
+                given.to_surcharge_usd, given.side_commission, given.type_payments, given.created_at, given.expires_at,
+                given.finished_at, given.info, given.token_expires_at, received_at, received_at);
+        ELSIF NOT @extschema@.cc_update_invoice(project, received_at, accept_test_payments, given) THEN
+            state := 'conflict';
+        END IF;
+        -- A constraint that is deferred would fail at commit, and take the inbox row with it.
+        IF @extschema@.cc_check_constraints() AND notify AND state = 'applied' THEN
             PERFORM pg_notify('cc_invoice', json_build_object('project', project, 'invoice_id', given.invoice_id)::text);
         END IF;
-        state := 'applied';
-    ELSE
-        state := 'conflict';
     END IF;
 EXCEPTION
-    -- Neither of the first two is among the others. A cancelled statement has little left to do and so ends at once.
+    -- Neither of the first two is among the others. That the statement was cancelled, or its time is up, is kept in mind: this
+    -- row is safe, but with another one it must not go on.
     WHEN query_canceled OR assert_failure OR OTHERS THEN
         GET STACKED DIAGNOSTICS origin = PG_EXCEPTION_CONTEXT;
+        IF SQLSTATE = '57014' THEN
+            PERFORM set_config('cryptocloud_postback.cancelled', statement_timestamp()::text, true);
+        END IF;
         state := 'failed';
         reason := NULL;
         error := left(format('%s: %s (%s)', SQLSTATE, SQLERRM, split_part(origin, E'\n', 1)), 2000);
@@ -264,58 +275,56 @@ CREATE FUNCTION cc_inbox_insert() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    owner    CONSTANT oid := @extschema@.cc_become_owner(TG_RELID);
-    project  record;
-    given    @extschema@.cc_delivery;
-    result   record;
+    owner   CONSTANT oid := @extschema@.cc_become_owner(TG_RELID);
+    project record;
+    given   @extschema@.cc_delivery;
+    refusal text;
+    result  record;
 BEGIN
-    -- Whoever inserts decides nothing but these.
-    NEW.project          := coalesce(NEW.project, 'default');
-    NEW.received_at      := clock_timestamp();
-    NEW.reason           := NULL;
-    NEW.invoice_id       := NULL;
-    NEW.token_digest     := NULL;
-    NEW.content_digest   := NULL;
-    NEW.token_expires_at := NULL;
-    NEW.error            := NULL;
-    NEW.attempts         := 0;
-    NEW.applied_at       := NULL;
+    IF coalesce(current_setting('cryptocloud_postback.cancelled', true), '') <> ''
+       AND current_setting('cryptocloud_postback.cancelled') = statement_timestamp()::text THEN
+        RAISE query_canceled USING MESSAGE = 'canceling statement, which was cancelled while an earlier row was applied';
+    END IF;
+
+    -- Whoever inserts decides about project, body, raw and content_type, and nothing else.
+    NEW.project     := coalesce(NEW.project, 'default');
+    NEW.received_at := clock_timestamp();
 
     SELECT * INTO project FROM @extschema@.cc_project AS p WHERE p.name = NEW.project;
-    IF NOT FOUND THEN
-        NEW.state := 'rejected';
-        NEW.reason := 'unknown_project';
-        RETURN NEW;
+    IF FOUND THEN
+        given := @extschema@.cc_read_delivery(
+            NEW.body, NEW.raw, NEW.content_type, project.secret,
+            CASE WHEN project.previous_secret_until > NEW.received_at THEN project.previous_secret END,
+            NEW.received_at, project.leeway);
+        refusal := given.reason;
+        IF refusal IS NULL AND project.require_order_id AND given.order_id IS NULL THEN
+            refusal := 'missing_order_id';
+        END IF;
+    ELSE
+        refusal := 'unknown_project';
     END IF;
 
-    given := @extschema@.cc_read_delivery(
-        NEW.body, NEW.raw, NEW.content_type, project.secret,
-        CASE WHEN project.previous_secret_until > NEW.received_at THEN project.previous_secret END,
-        NEW.received_at, project.leeway);
-    NEW.reason := given.reason;
-    IF NEW.reason IS NULL AND project.require_order_id AND given.order_id IS NULL THEN
-        NEW.reason := 'missing_order_id';
+    IF refusal IS NULL THEN
+        result := @extschema@.cc_deliver(NEW.id, NEW.project, NEW.received_at, project.accept_test_payments, project.notify,
+                                         project.apply = 'immediate', true, given);
+        NEW.state            := result.state;
+        NEW.reason           := result.reason;
+        NEW.error            := result.error;
+        NEW.invoice_id       := given.invoice_id;
+        NEW.token_digest     := given.token_digest;
+        NEW.content_digest   := given.content_digest;
+        NEW.token_expires_at := given.token_expires_at;
+    ELSE
+        NEW.state            := 'rejected';
+        NEW.reason           := refusal;
+        NEW.error            := NULL;
+        NEW.invoice_id       := NULL;
+        NEW.token_digest     := NULL;
+        NEW.content_digest   := NULL;
+        NEW.token_expires_at := NULL;
     END IF;
-    IF NEW.reason IS NOT NULL THEN
-        NEW.state := 'rejected';
-        RETURN NEW;
-    END IF;
-
-    result := @extschema@.cc_deliver(NEW.id, NEW.project, NEW.received_at, project.accept_test_payments, project.notify,
-                                     project.apply = 'immediate', true, given);
-    NEW.state            := result.state;
-    NEW.reason           := result.reason;
-    NEW.error            := result.error;
-    NEW.invoice_id       := given.invoice_id;
-    NEW.token_digest     := given.token_digest;
-    NEW.content_digest   := given.content_digest;
-    NEW.token_expires_at := given.token_expires_at;
-    IF NEW.state IN ('applied', 'conflict', 'failed') THEN
-        NEW.attempts := 1;
-    END IF;
-    IF NEW.state = 'applied' THEN
-        NEW.applied_at := NEW.received_at;
-    END IF;
+    NEW.attempts   := CASE WHEN NEW.state IN ('applied', 'conflict', 'failed') THEN 1 ELSE 0 END;
+    NEW.applied_at := CASE WHEN NEW.state = 'applied' THEN NEW.received_at END;
     RETURN NEW;
 END
 $$;

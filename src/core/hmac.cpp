@@ -21,8 +21,11 @@ bool Succeeded(int result) noexcept {
   return result == 1;
 }
 
+// False if memory ran out while OpenSSL set itself up. To fetch anything then is a crash (OpenSSL 3.0).
+bool IsOpenSslReady() noexcept { return OSSL_LIB_CTX_get0_global_default() != nullptr; }
+
 EVP_MAC_CTX* NewContext() noexcept {
-  EVP_MAC* const hmac = EVP_MAC_fetch(nullptr, "HMAC", nullptr);
+  EVP_MAC* const hmac = IsOpenSslReady() ? EVP_MAC_fetch(nullptr, "HMAC", nullptr) : nullptr;
   EVP_MAC_CTX* const context = hmac == nullptr ? nullptr : EVP_MAC_CTX_new(hmac);
   EVP_MAC_free(hmac);  // the context holds its own reference
   if (context == nullptr) ERR_clear_error();
@@ -78,7 +81,7 @@ bool EqualInConstantTime(std::string_view a, std::string_view b) noexcept {
 bool ComputeSha256(std::string_view bytes, Sha256& digest) noexcept {
   // EVP_sha256() is looked up again at each call; fetched once, a short digest takes half the time.
   static EVP_MD* sha256 = nullptr;
-  if (sha256 == nullptr) sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
+  if (sha256 == nullptr && IsOpenSslReady()) sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   return Succeeded(sha256 != nullptr && EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, sha256, nullptr) == 1);
 }
 

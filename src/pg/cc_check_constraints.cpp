@@ -7,7 +7,8 @@ extern "C" {
 PG_FUNCTION_INFO_V1(cc_check_constraints);
 }
 
-// Two SET CONSTRAINTS statements in PL/pgSQL do the same, for the price of two utility statements a delivery.
+// Two SET CONSTRAINTS statements in PL/pgSQL do the same, for the price of two utility statements a
+// delivery.
 extern "C" PGDLLEXPORT Datum cc_check_constraints(PG_FUNCTION_ARGS) {
   static_cast<void>(fcinfo);
   ConstraintsSetStmt* const statement = makeNode(ConstraintsSetStmt);
@@ -16,5 +17,5 @@ extern "C" PGDLLEXPORT Datum cc_check_constraints(PG_FUNCTION_ARGS) {
   AfterTriggerSetState(statement);
   statement->deferred = true;
   AfterTriggerSetState(statement);
-  PG_RETURN_VOID();
+  PG_RETURN_BOOL(true);
 }

@@ -684,7 +684,7 @@ def main():
     proxies = [Proxy(*argument.split("=", 1)) for argument in sys.argv[1:]]
     wide = max(len(name) for name, _, _ in CASES)
     print(" " * wide, *(f"{p.name:>8}" for p in proxies), flush=True)
-    passed, failures, skips, remarks = 0, [], [], collections.defaultdict(set)
+    passed, failures, skips, remarks = 0, [], collections.defaultdict(list), collections.defaultdict(set)
     for name, function, around in CASES:
         cells = []
         with around():
@@ -697,7 +697,7 @@ def main():
                     for remark in p.remarks:
                         remarks[f"{p.name}: {remark}"].add(name)
                 except Skip as skip:
-                    skips.append(f"{p.name}: {name}: {skip}")
+                    skips[f"{name}: {skip}"].append(p.name)
                     cells.append("-")
                 except Exception as error:
                     failures.append(f"{p.name}: {name}: {type(error).__name__}: {error}")
@@ -706,11 +706,11 @@ def main():
     print()
     for remark, cases in remarks.items():
         print(f"* {remark} ({len(cases)} cases)")
-    for skip in skips:
-        print(f"- {skip}")
+    for skip, names in skips.items():
+        print(f"- {skip} ({', '.join(names)})")
     for failure in failures:
         print(f"FAILED {failure}")
-    print(f"{passed} passed, {len(failures)} failed" + (f", {len(skips)} skipped" if skips else ""))
+    print(f"{passed} passed, {len(failures)} failed")
     return 1 if failures else 0
 
 

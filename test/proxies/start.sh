@@ -10,7 +10,7 @@
 
 PROXY_PACKAGES=(
   python3-flask python3-psycopg python3-psycopg-pool gunicorn   # flask
-  php-cli php-fpm php-pgsql nginx openssl apache2-bin        # php, nginx
+  php-cli php-fpm php-pgsql nginx openssl apache2-bin             # php, nginx
   webhook                                                       # webhook
 )
 
@@ -35,6 +35,7 @@ SQL
 proxy_database_url() { printf 'postgresql://postback_proxy:%s@/%s?host=%s&port=%s' "$PROXY_PASSWORD" "$PGDATABASE" "$PGHOST" "$PGPORT"; }
 with_variables() { exec env PGUSER=postback_proxy PGPASSWORD="$PROXY_PASSWORD" "$@"; }
 with_url() { exec env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE DATABASE_URL="$(proxy_database_url)" "$@"; }
+in_folder() { cd "$1"; shift; "$@"; }
 
 # start_proxies [NAME...]
 start_proxies() {
@@ -64,7 +65,7 @@ start_php() {
 }
 
 start_webhook() {
-  start_background webhook "$1" with_variables --chdir=proxies/webhook webhook -hooks hooks.yaml -urlprefix '' -ip 127.0.0.1 -port "$1" -verbose
+  start_background webhook "$1" in_folder proxies/webhook with_variables webhook -hooks hooks.yaml -urlprefix '' -ip 127.0.0.1 -port "$1" -verbose
 }
 
 # adapted FILE [FROM TO]...: the file with its places on a real machine replaced by ours. Each must occur.

@@ -92,6 +92,8 @@ INSERT INTO cc_inbox (body) VALUES (sample('cancel')) RETURNING state, reason;
 UPDATE trouble SET kind = 'timeout';
 SET statement_timeout = '200ms';
 INSERT INTO cc_inbox (body) VALUES (sample('timeout')) RETURNING state, reason;
+-- but a statement of several rows does not go on when its time is up
+INSERT INTO cc_inbox (body) VALUES (sample('timeout2')), (sample('timeout3')) RETURNING state, reason;
 RESET statement_timeout;
 UPDATE trouble SET kind = NULL;
 -- A deferred constraint, which without care would fail at commit only

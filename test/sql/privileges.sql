@@ -35,7 +35,7 @@ SELECT secret FROM cc_project;
 SELECT count(*) FROM orders;
 INSERT INTO cc_inbox (body) VALUES ('{}');
 SELECT cc_apply();
-SELECT cc_write_invoice('default', now(), true, true, NULL);
+SELECT cc_update_invoice('default', now(), true, NULL);
 SELECT cc_deliver(1, 'default', now(), true, false, true, true, row('', 'X', NULL, 'success', 1, 'BNB', now(), '\x00', '\x00', NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL)::cc_delivery);
 RESET ROLE;
