@@ -13,6 +13,9 @@ extern "C" {
 
 #include "access/tupdesc.h"
 #include "fmgr.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
 }
 
 #include <cstdint>

@@ -535,7 +535,7 @@ def _(p):
 @case("killed in the middle")
 def _(p):
     stop, enough = threading.Event(), threading.Semaphore(0)
-    bodies = [(name := invoice(), sample(name)) for _ in range(400)]
+    bodies = [(name := invoice(), sample(name)) for _ in range(250)]
     todo, received, refused_once = iter(bodies), [], threading.Event()
     back = threading.Event()
 
@@ -686,7 +686,7 @@ def main():
     print(" " * wide, *(f"{p.name:>8}" for p in proxies), flush=True)
     passed, failures, skips, remarks = 0, [], collections.defaultdict(list), collections.defaultdict(set)
     for name, function, around in CASES:
-        cells = []
+        cells, began = [], time.monotonic()
         with around():
             for p in proxies:
                 p.remarks.clear()
@@ -702,7 +702,7 @@ def main():
                 except Exception as error:
                     failures.append(f"{p.name}: {name}: {type(error).__name__}: {error}")
                     cells.append("FAILED")
-        print(f"{name:{wide}}", *(f"{cell:>8}" for cell in cells), flush=True)
+        print(f"{name:{wide}}", *(f"{cell:>8}" for cell in cells), f"{time.monotonic() - began:6.1f} s", flush=True)
     print()
     for remark, cases in remarks.items():
         print(f"* {remark} ({len(cases)} cases)")

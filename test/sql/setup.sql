@@ -7,7 +7,8 @@ CREATE EXTENSION cryptocloud_postback SCHEMA cc;
 SELECT count(*) FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind = 'r';
 SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
  WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cryptocloud_postback') AND deptype = 'e'
-   AND obj_description(objid, classid::regclass::name) IS NULL;
+   AND obj_description(objid, classid::regclass::name) IS NULL
+   AND objid NOT IN (SELECT typarray FROM pg_type);  -- their array types are members since PostgreSQL 17
 -- Volatility and parallel safety of what the user calls
 SELECT oid::regprocedure AS function, provolatile, proparallel, proisstrict FROM pg_proc
  WHERE pronamespace = 'cc'::regnamespace AND proname IN ('cc_verify_postback', 'cc_parse_postback', 'cc_sign_token', 'cc_sample_postback') ORDER BY oid::regprocedure::text COLLATE "C";
