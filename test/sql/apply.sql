@@ -16,8 +16,9 @@ SELECT id, state, reason, attempts, applied_at >= received_at AS applied FROM cc
 SELECT invoice_id, amount_crypto, paid_at = (SELECT min(received_at) FROM cc_inbox) AS paid_when_received FROM cc_invoice;
 
 -- By then the token has expired and the secret has changed: it was verified when it came
-INSERT INTO cc_inbox (body) VALUES (sample('C', expires => '10 ms')) RETURNING state, reason;
+INSERT INTO cc_inbox (body) VALUES (sample('C', expires => '3 s')) RETURNING state, reason;
 UPDATE cc_project SET secret = 'new';
+SELECT pg_sleep_until(token_expires_at) FROM cc_inbox WHERE invoice_id = 'C';
 SELECT cc_apply();
 SELECT state, reason FROM cc_inbox WHERE invoice_id = 'C';
 UPDATE cc_project SET secret = 's3cret';
@@ -36,7 +37,7 @@ CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_s
 CREATE TRIGGER hang BEFORE INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id = 'HANG') EXECUTE FUNCTION hang();
 DELETE FROM cc_inbox WHERE state = 'failed';
 INSERT INTO cc_inbox (body) VALUES (sample('BEFORE')), (sample('HANG')), (sample('AFTER'));
-SET statement_timeout = '200ms';
+SET statement_timeout = '1s';
 SELECT cc_apply();
 RESET statement_timeout;
 SELECT invoice_id, state, attempts, error FROM cc_inbox WHERE invoice_id IN ('BEFORE', 'HANG', 'AFTER') ORDER BY id;

@@ -90,7 +90,7 @@ INSERT INTO cc_inbox (body) VALUES (sample('assert')) RETURNING state, reason;
 UPDATE trouble SET kind = 'cancel';
 INSERT INTO cc_inbox (body) VALUES (sample('cancel')) RETURNING state, reason;
 UPDATE trouble SET kind = 'timeout';
-SET statement_timeout = '200ms';
+SET statement_timeout = '1s';
 INSERT INTO cc_inbox (body) VALUES (sample('timeout')) RETURNING state, reason;
 -- but a statement of several rows does not go on when its time is up
 INSERT INTO cc_inbox (body) VALUES (sample('timeout2')), (sample('timeout3')) RETURNING state, reason;
