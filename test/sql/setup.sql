@@ -94,6 +94,7 @@ DROP ROLE regress_shop, regress_other;
 CREATE DATABASE regress_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;
 SELECT current_database() AS database \gset
 \c regress_latin1
+\set SHOW_CONTEXT never
 CREATE EXTENSION cryptocloud_postback;
 \c :database
 DROP DATABASE regress_latin1;
