@@ -43,3 +43,12 @@ $(DATA_built): $(SQL) cryptocloud_postback.control
 regress-prep:
 	mkdir -p test_out
 	$(if $(filter 15,$(PGVER)),ln -sfn ../expected test/expected)
+
+# Tests of src/core alone, without PostgreSQL.
+.PHONY: unit
+unit:
+	$(MAKE) -C test/unit
+
+# make SANITIZE=-fsanitize=address,undefined: see script/test-sanitized.
+override CXXFLAGS += $(SANITIZE)
+override LDFLAGS_SL += $(SANITIZE)

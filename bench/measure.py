@@ -257,6 +257,7 @@ class Bench:
     STATEMENTS = {
         "read": "SELECT starts_with(body, '~') FROM bodies WHERE id = $1",
         "plain": f"INSERT INTO plain (body, content_type) SELECT body, '{JSON}' FROM bodies WHERE id = $1",
+        "plain_lz4": f"INSERT INTO plain_lz4 (body, content_type) SELECT body, '{JSON}' FROM bodies WHERE id = $1",
         "inbox": f"INSERT INTO cc_inbox (body, content_type) SELECT body, '{JSON}' FROM bodies WHERE id = $1",
         "resend": f"INSERT INTO cc_inbox (body, content_type) SELECT body, '{JSON}' FROM resends WHERE id = $1",
         "hand": f"INSERT INTO hand_inbox (body, content_type) SELECT body, '{JSON}' FROM bodies WHERE id = $1",

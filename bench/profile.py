@@ -11,7 +11,7 @@ from measure import FORM, JSON, QUICK, Bench, forged
 from postgres import Connection
 
 RESULTS = pathlib.Path(__file__).parent / "results/profile"
-DELIVERIES = {"plain": "plain", "insert": "inbox", "orders": "inbox", "duplicate": "resend", "hand": "hand", "read": "read"}
+DELIVERIES = {"plain": "plain", "plain_lz4": "plain_lz4", "insert": "inbox", "orders": "inbox", "duplicate": "resend", "hand": "hand", "read": "read"}
 QUERIES = ("verify", "bad", "form", "cast")
 COPIES = 1_000
 
@@ -24,9 +24,6 @@ def prepare(bench, count):
         database.execute(f"CREATE TABLE sample_{table} (body text)")
         database.execute(f"ALTER TABLE sample_{table} ALTER body SET STORAGE PLAIN")
         database.execute(f"INSERT INTO sample_{table} SELECT $1 FROM generate_series(1, {COPIES})", body)
-    if os.environ.get("BENCH_SQL"):
-        subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", "profile"], input=os.environ["BENCH_SQL"], text=True,
-                       check=True)
     database.execute("VACUUM ANALYZE")
     database.close()
 
@@ -148,8 +145,11 @@ def main():
     bench = Bench(QUICK)
     prepare(bench, count)
     summary = []
-    for what in options.what:
+    changes = ["as it is", *(os.environ[name] for name in sorted(os.environ, key=len) if name.startswith("BENCH_SQL_"))]
+    for what, change in ((what, change) for what in options.what for change in changes):
         bench.admin.execute("CREATE DATABASE work TEMPLATE profile")
+        if change != changes[0]:
+            subprocess.run(["psql", "-Xq", "-v", "ON_ERROR_STOP=1", "-d", "work"], input=change, text=True, check=True)
         if what == "orders":
             orders("work", count)
         if what == "duplicate":
@@ -167,9 +167,8 @@ def main():
             used, report = with_perf(what, statement(bench, what), warm, ids)
         check(what)
         bench.admin.execute("DROP DATABASE work")
-        summary.append(f"{what:10} {used}")
-        lines = report.splitlines()
-        print(f"=== {what}: {used}", *lines[:options.lines], sep="\n", flush=True)
+        summary.append(f"{what:10} {used:32} {change.splitlines()[0].removeprefix('-- ')}")
+        print(f"=== {summary[-1]}", *report.splitlines()[:options.lines if change == changes[0] else 0], sep="\n", flush=True)
     print("\n".join(["=== Summary (of a query: for each 1,000 rows)", *summary]))
 
 

@@ -5,3 +5,13 @@ CREATE TABLE plain (
     content_type text,
     body         text
 );
+
+-- The same compressed as cc_inbox is, for whoever wonders how much of a ratio that makes.
+CREATE TABLE plain_lz4 (LIKE plain INCLUDING ALL);
+DO $$
+BEGIN
+    IF (SELECT 'lz4' = ANY (enumvals) FROM pg_settings WHERE name = 'default_toast_compression') THEN
+        ALTER TABLE plain_lz4 ALTER body SET COMPRESSION lz4;
+    END IF;
+END
+$$;

@@ -31,9 +31,11 @@ struct Spelling {
 Spelling Spell(std::string_view text) noexcept {
   Spelling s;
   s.integer_at = !text.empty() && text[0] == '-' ? 1 : 0;
-  s.integer_length = DigitsAt(text, s.integer_at);
+  // No leading zeros: what follows one belongs to no number. It is not even looked at, or a megabyte of zeros would be looked
+  // at from each of them.
+  const bool begins_with_zero = s.integer_at < text.size() && text[s.integer_at] == '0';
+  s.integer_length = begins_with_zero ? 1 : DigitsAt(text, s.integer_at);
   if (s.integer_length == 0) return s;
-  if (text[s.integer_at] == '0') s.integer_length = 1;  // no leading zeros: what follows belongs to no number
   s.length = s.integer_at + s.integer_length;
 
   if (s.length < text.size() && text[s.length] == '.') {

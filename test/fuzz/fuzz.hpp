@@ -16,13 +16,15 @@ namespace cc::fuzz {
 inline const std::string kSecret = "kX3vPq8ZtR1mWc5YbN7dLs2Hf9Jg4TuE";
 inline constexpr Clock kClock = test::kClock;
 
+[[noreturn]] inline void Fail(const char* file, int line, const char* condition) {
+  std::fprintf(stderr, "%s:%d: %s\n", file, line, condition);
+  std::abort();
+}
+
 /// Ends the program, so that the fuzzer keeps the input.
-#define REQUIRE(condition)                                                     \
-  do {                                                                         \
-    if (!(condition)) {                                                        \
-      std::fprintf(stderr, "%s:%d: %s\n", __FILE__, __LINE__, #condition);     \
-      std::abort();                                                            \
-    }                                                                          \
+#define REQUIRE(condition)                                            \
+  do {                                                                \
+    if (!(condition)) cc::fuzz::Fail(__FILE__, __LINE__, #condition); \
   } while (false)
 
 inline std::string Word(Reason reason) { return reason == Reason::kVerified ? "" : ReasonName(reason); }

@@ -4,6 +4,8 @@
 // Input: one byte (bit 0: JSON or form, bit 1: whole or without the token), the body.
 #include "fuzz.hpp"
 
+#include <csignal>
+
 #include "core/utf8.hpp"
 #include "pg/jsonb.hpp"
 #include "pg/numeric.hpp"
