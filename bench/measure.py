@@ -21,7 +21,7 @@ JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
 FULL = {"repetitions": 9, "copies": 100_000, "size_time": 0.3, "deliveries": 1_000, "pgbench": 10_000,
         "clients": [1, 2, 4, 8], "table_sizes": [10_000, 100_000, 1_000_000, 5_000_000], "postbacks": 1_000_000}
-QUICK = {"repetitions": 7, "copies": 3_000, "size_time": 0.01, "deliveries": 200, "pgbench": 800,
+QUICK = {"repetitions": 7, "copies": 3_000, "size_time": 0.01, "deliveries": 400, "pgbench": 800,
          "clients": [1, 2, 4], "table_sizes": [10_000, 100_000], "postbacks": 20_000}
 
 
@@ -142,7 +142,7 @@ class Bench:
                 psql("pipeline", file)
             database = Connection("pipeline")
             database.execute("SELECT make_bodies(0, 0, true)")
-            for table in ("cc_inbox", "hand_inbox", "plain"):
+            for table in ("cc_inbox", "hand_inbox", "plain", "plain_lz4"):
                 database.execute(f"INSERT INTO {table} (body, content_type) SELECT body, '{JSON}' FROM bodies")
             assert database.value("SELECT state FROM cc_inbox") == "applied"
             assert database.value("SELECT verified FROM hand_inbox") == "t"
@@ -299,6 +299,7 @@ class Bench:
             return measure
         costs = self.turns({
             "read 2": deliver(two, "read"), "plain 2": deliver(two, "plain"), "inbox 2": deliver(two, "inbox"),
+            "plain_lz4 2": deliver(two, "plain_lz4"),
             "resend 2": deliver(two, "resend"), "hand 2": deliver(two, "hand"),
             "orders 2": deliver(with_orders, "inbox", "orders inbox"),
             "read 1": deliver(one, "read"), "plain 1": deliver(one, "plain"), "inbox 1": deliver(one, "inbox"),
@@ -311,6 +312,7 @@ class Bench:
             self.row(f"insert into cc_inbox, {words}", "plain insert", net[f"inbox {clients}"], net[f"plain {clients}"], 2.0)
             self.row(f"insert into cc_inbox, {words}", "hand-written inbox", net[f"inbox {clients}"], net[f"hand {clients}"], 1.0)
             self.row(f"a duplicate, {words}", "the first delivery", net[f"resend {clients}"], net[f"inbox {clients}"], 1.0)
+        self.row("insert into cc_inbox, two clients", "plain insert compressed by lz4", net["inbox 2"], net["plain_lz4 2"])
         self.row("… with a trigger that updates an order", "plain insert", net["orders 2"], net["plain 2"])
         self.row("hand-written inbox, two clients", "plain insert", net["hand 2"], net["plain 2"])
         for connection in (*one, *two, *with_orders, small, orders):
