@@ -52,7 +52,7 @@ for my $what (sort keys %statement)
 {
 	is(ask($session, $statement{$what}), 't', "$what succeeds with all the memory it wants");
 	my ($failed, $succeeded, $other) = (0, 0, '');
-	for (my $kilobytes = 0; $succeeded < 2 && $kilobytes < 100_000; $kilobytes += 400)
+	for (my $kilobytes = 0; $succeeded < 2 && $kilobytes < 100_000; $kilobytes += 200)
 	{
 		limit_memory($kilobytes);
 		my $answer = ask($session, $statement{$what});
