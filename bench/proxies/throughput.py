@@ -80,10 +80,12 @@ def main():
                 "postgresql": psycopg.connect().execute("SHOW server_version").fetchone()[0].split()[0], "fsync": False}
     (folder / "throughput.json").write_text(json.dumps({"settings": settings, "proxies": table}, indent=2) + "\n")
 
+    with open(os.environ["POSTBACKS"]) as file:
+        size = len(file.readline()) / 1000
     lines = [
         "# Throughput of the proxies",
         "",
-        f"`bench/proxies/run`: wrk with {CONNECTIONS} connections, each request another honest JSON postback of some 1.8 kB; wrk, proxy and",
+        f"`bench/proxies/run`: wrk with {CONNECTIONS} connections, each request another honest JSON postback of {size:.1f} kB; wrk, proxy and",
         f"PostgreSQL {settings['postgresql']} (fsync off) share {settings['cores']} cores. Median of {ROUNDS} rounds of {SECONDS} s, taken in turn. The proxies pass the",
         "body on to `cc_receive`, which verifies it, keeps it raw and makes an invoice of it; the baselines check the token in the web tier",
         "and insert the fields in one row. Processor time is that of proxy and PostgreSQL together, and suffers least when the machine has",
