@@ -36,7 +36,8 @@ SELECT name, 'application/json', body FROM (VALUES
     ('["","",...]', filled('[', '"",', ']')),
     ('[[0],[0],...]', filled('[', '[0],', ']')),
     ('[{"":0},...]', filled('[', '{"":0},', ']')),
-    ('["","",...] as tx_list', regexp_replace(filled('[', '"",', ']'), '"tx_list": \[[^]]*\](.*)"x": (.*)}$', '"x": 0\1"tx_list": \2}')),
+    ('["","",...] as tx_list', regexp_replace(left(frame(), -7), '"tx_list": \[[^]]*\]', '"tx_list": [' || repeat('"",', 348500) || '""]') || '}'),
+    ('["x","x",...] as tx_list', regexp_replace(left(frame(), -7), '"tx_list": \[[^]]*\]', '"tx_list": [' || repeat('"x",', 261000) || '"x"]') || '}'),
     ('[0,0,0,...] as invoice_info', replace(replace(filled('[', '0,', ']'), '"invoice_info"', '"y"'), '"x"', '"invoice_info"')),
     -- Keys
     ('"":0 209,000 times', filled('{', '"":0,', '}')),
