@@ -82,7 +82,10 @@ bool ParseDecimal(std::string_view text, Decimal& decimal) noexcept {
   std::int64_t first = static_cast<std::int64_t>(std::min(decimal.integer_text.find_first_not_of('0'), s.integer_length));
   if (first == integer_length)
     first += static_cast<std::int64_t>(std::min(decimal.fraction_text.find_first_not_of('0'), s.fraction_length));
-  if (first == integer_length + fraction_length) return true;  // zero
+  if (first == integer_length + fraction_length) {  // zero, also as 0e9999999999, which numeric would refuse
+    decimal.exponent = std::min<std::int64_t>(decimal.exponent, 0);
+    return true;
+  }
   const std::size_t last_in_fraction = decimal.fraction_text.find_last_not_of('0');
   const std::int64_t last = last_in_fraction != std::string_view::npos
                                 ? integer_length + static_cast<std::int64_t>(last_in_fraction)

@@ -24,7 +24,7 @@ void pfree(void* pointer) { std::free(pointer); }
 namespace cc::pg {
 
 Numeric MakeNumeric(const Decimal& decimal) {
-  REQUIRE(decimal.IsExact());
+  REQUIRE(decimal.IsExact() && decimal.exponent >= -kMaxDigits && decimal.exponent <= kMaxDigits);  // what numeric_in takes
   std::string digits = std::string(decimal.integer_text) + std::string(decimal.fraction_text);
   std::int64_t exponent = decimal.exponent;
   for (; exponent % 4 != 0; --exponent) digits += '0';

@@ -166,6 +166,10 @@ none('and no deeper', 'ours IS NOT NULL AND nesting > 64');
 none('both are the same, byte for byte', 'stored(ours) <> stored(theirs) AND id NOT IN (SELECT id FROM long)');
 none('the bytea form reads the same', q{ours IS NOT NULL AND stored(cc_parse_postback(bytes, 'application/json')) <> stored(ours)});
 
+# What jsonb itself cannot hold, but as a string.
+is($node->safe_psql('postgres', q{SELECT cc_parse_postback('{"zero":[0e2147483647,-0.0E+99999999999999999999],"large":[1e400,1e99999999999999999999],"small":1e-131072}', '')}),
+	'{"zero": [0, 0], "large": ["1e400", "1e99999999999999999999"], "small": "1e-131072"}', 'a number of any size is no error');
+
 # --- Forms ---
 
 my @forms;
@@ -200,6 +204,23 @@ is($node->safe_psql('postgres', q~
 	SELECT count(*) > 300, count(*) FILTER (WHERE stored(d.info) <> stored(delivery.ours))
 	  FROM delivery, cc_read_delivery(regexp_replace(sample, '"invoice_info":.*', '') || '"invoice_info":' || ours::text || '}', NULL, '', NULL, NULL, NULL, NULL) AS d~),
 	't|0', 'invoice_info in the pipeline is the same, byte for byte');
+
+# --- Nothing that arrives is an error ---
+
+is($node->safe_psql('postgres', q~
+	SELECT count(*) FILTER (WHERE p.verified IS NULL OR r.http_status IS NULL)
+	  FROM body, (VALUES ('application/json'), ('application/x-www-form-urlencoded'), ('')) AS type (name),
+	       cc_verify_postback(bytes, type.name, 's3cret') AS p, cc_receive(bytes, type.name) AS r~), '0', 'each body gets a verdict and an answer');
+is($node->safe_psql('postgres', q~
+	WITH value (json) AS (SELECT format('%s', v) FROM unnest(ARRAY['null', 'true', '""', '"x"', '[]', '{}', '["a",null]', '["a"]', '[[]]', '0', '-0', '1e399', '1e-400', '1e400',
+		'1e-401', '0e2147483647', '0e99999999999999999999', '0e-99999999999999999999', '1e99999999999999999999', '"0e99999999999999999999"', '"NaN"', '"Infinity"', '" 1.5 "',
+		'"2026-02-30 00:00:00"', '"0001-01-01 00:00:00"', '"9999-12-31 23:59:59.999999999"', '"9999-12-31 24:00:00"', '"infinity"', '"\\u0001"', repeat('9', 400), repeat('9', 401), '0.' || repeat('0', 500) || '1e500',
+		'"' || repeat('x', 100000) || '"', '{"network":{"code":["BSC"]}}', '{"network":{"code":"BSC"}}']) AS v),
+	info (json) AS (SELECT format('{"%s":%s}', name, json)
+		FROM value, unnest(ARRAY(SELECT jsonb_object_keys(cc_sample_postback('s3cret')::jsonb -> 'invoice_info'))) AS name)
+	SELECT count(*) > 1000, count(d.reason), count(*) FILTER (WHERE d.info IS NULL)
+	  FROM info, cc_read_delivery(format('{"status":"s","invoice_id":"x","amount_crypto":0e99999999999999999999,"currency":"c","token":"t","invoice_info":%s}', json),
+	                              NULL, '', NULL, NULL, NULL, NULL) AS d~), 't|0|0', 'whatever invoice_info holds, the payment is not lost');
 
 note("$vectors of the bodies are vectors");
 $node->stop;

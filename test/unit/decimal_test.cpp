@@ -75,6 +75,19 @@ TEST(Decimal, AnExponentBeyondAllBoundsIsSaturatedNotWrapped) {
   }
 }
 
+// numeric takes no exponent beyond about 10^9, not even of 0.
+TEST(Decimal, ZeroHasNoPositiveExponent) {
+  for (const char* const text : {"0e1", "0E+99999", "-0e2147483647", "0e99999999999999999999", "0.00e99999999999999999999"}) {
+    const Decimal decimal = Parse(text);
+    std::int64_t value = -1;
+    EXPECT_TRUE(decimal.IsZero()) << text;
+    EXPECT_EQ(decimal.exponent, 0) << text;
+    EXPECT_TRUE(decimal.ToInt64(value));
+    EXPECT_EQ(value, 0);
+  }
+  EXPECT_EQ(Parse("0.00e1").exponent, -1);
+}
+
 TEST(Decimal, LeadingZerosOfAnExponentDoNotCount) {
   EXPECT_EQ(Parse("1e" + std::string(1000, '0') + "2").integer_digits, 3);
   EXPECT_EQ(Parse("1e-" + std::string(1000, '0') + "2").decimals, 2);
