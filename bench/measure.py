@@ -19,10 +19,15 @@ from postgres import Connection, run_side_by_side
 HERE = pathlib.Path(__file__).parent
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 
-FULL = {"repetitions": 9, "copies": 100_000, "size_time": 0.3, "deliveries": 1_000, "pgbench": 10_000,
+FULL = {"repetitions": 9, "copies": 100_000, "size_time": 0.3, "turns": 100, "pgbench": 10_000,
         "clients": [1, 2, 4, 8], "table_sizes": [10_000, 100_000, 1_000_000, 5_000_000], "postbacks": 1_000_000}
-QUICK = {"repetitions": 7, "copies": 3_000, "size_time": 0.01, "deliveries": 400, "pgbench": 800,
+QUICK = {"repetitions": 7, "copies": 3_000, "size_time": 0.01, "turns": 25, "pgbench": 800,
          "clients": [1, 2, 4], "table_sizes": [10_000, 100_000], "postbacks": 20_000}
+
+# Deliveries in one turn: few, so that a disturbance strikes one turn and not all. The first ones only warm the caches up,
+# which others have used meanwhile.
+WARM_UP, MEASURED = 40, 100
+EACH = WARM_UP + MEASURED
 
 
 def psql(database, file):
@@ -35,6 +40,10 @@ def say(text):
 
 def median(values):
     return statistics.median(values)
+
+
+def quartiles(values):
+    return statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else values * 3
 
 
 # --- What is delivered ------------------------------------------------------------------------------------------------
@@ -89,6 +98,12 @@ def form_body(sample, size):
     return body + "&pad=" + "x" * (size - len(body) - 5)
 
 
+def timed_deliveries(connections, name, ids):
+    """CPU time of the backends for each, in µs."""
+    run_side_by_side(connections, name, ids[:WARM_UP])
+    return run_side_by_side(connections, name, ids[WARM_UP:])[0]
+
+
 # --- Databases --------------------------------------------------------------------------------------------------------
 
 class Bench:
@@ -100,10 +115,10 @@ class Bench:
         self.next_id = {}      # the first invoice of each database that is not delivered yet
         self.admin = Connection("postgres")
 
-    def turns(self, variants):
+    def turns(self, variants, count=None):
         """{name: function that returns a cost}: each once by turns; the costs of each, first to last turn."""
         costs = {name: [] for name in variants}
-        for turn in range(self.scale["repetitions"] + 1):
+        for turn in range((count or self.scale["repetitions"]) + 1):
             for name, measure in variants.items():
                 cost = measure()
                 if turn > 0:            # the first one warms up
@@ -113,8 +128,8 @@ class Bench:
     def row(self, what, against, costs, base, target=None, at_least=False, unit="µs"):
         ratios = [a / b for a, b in zip(costs, base)]
         self.rows.append({"what": what, "cost": median(costs), "against": against, "base": median(base), "unit": unit,
-                          "ratio": median(ratios), "low": min(ratios), "high": max(ratios), "target": target,
-                          "at_least": at_least})
+                          "ratio": median(ratios), "low": quartiles(ratios)[0], "high": quartiles(ratios)[2],
+                          "turns": len(ratios), "target": target, "at_least": at_least})
         say(report.row_text(self.rows[-1]))
 
     def create_database(self, name, template="template0"):
@@ -247,11 +262,11 @@ class Bench:
             # starts_with() takes the body out of the TOAST table and looks at one character.
             costs = self.turns({"read": timed("json", "starts_with(body, '~')"), "cast": timed("json", "body::jsonb"),
                                 "json": timed("json", call), "form": timed("form", call)})
-            for name in ("cast", "json", "form"):
-                self.curves["sizes"][name].append(median([a - b for a, b in zip(costs[name], costs["read"])]))
-        for name in ("json", "form"):
-            largest = self.curves["sizes"]
-            self.row(f"cc_verify_postback, 1 MiB of {name}", "body::jsonb of 1 MiB", [largest[name][-1]], [largest["cast"][-1]])
+            net = {name: [a - b for a, b in zip(costs[name], costs["read"])] for name in ("cast", "json", "form")}
+            for name, values in net.items():
+                self.curves["sizes"][name].append(median(values))
+        self.row("cc_verify_postback, 1 MiB of JSON", "body::jsonb of it", net["json"], net["cast"])
+        self.row("cc_verify_postback, 1 MiB of form", "body::jsonb of 1 MiB of JSON", net["form"], net["cast"])
         database.close()
 
     STATEMENTS = {
@@ -278,8 +293,7 @@ class Bench:
 
     def pipeline(self):
         """Deliveries, each a transaction: CPU time of the backends."""
-        each = self.scale["deliveries"]
-        total = each * (self.scale["repetitions"] + 1)
+        total = EACH * (self.scale["turns"] + 1)
         small = self.create_pipeline("small", 2 * total)
         orders = self.create_pipeline("orders", total)
         psql("orders", "orders.sql")
@@ -293,9 +307,9 @@ class Bench:
             key = key or f"small {name}"
 
             def measure():
-                ids = delivered["ids"] if name == "resend" else self.ids(key, each)
+                ids = delivered["ids"] if name == "resend" else self.ids(key, EACH)
                 delivered["ids"] = ids
-                return run_side_by_side(connections, name, ids)[0]
+                return timed_deliveries(connections, name, ids)
             return measure
         costs = self.turns({
             "read 2": deliver(two, "read"), "plain 2": deliver(two, "plain"), "inbox 2": deliver(two, "inbox"),
@@ -303,7 +317,7 @@ class Bench:
             "resend 2": deliver(two, "resend"), "hand 2": deliver(two, "hand"),
             "orders 2": deliver(with_orders, "inbox", "orders inbox"),
             "read 1": deliver(one, "read"), "plain 1": deliver(one, "plain"), "inbox 1": deliver(one, "inbox"),
-            "resend 1": deliver(one, "resend"), "hand 1": deliver(one, "hand")})
+            "resend 1": deliver(one, "resend"), "hand 1": deliver(one, "hand")}, self.scale["turns"])
         self.check_states(small, applied=2 * total, duplicate=2 * total)
         self.check_states(orders, applied=total)
         assert int(orders.value("SELECT count(*) FROM orders WHERE paid_at IS NOT NULL")) == total
@@ -353,8 +367,8 @@ class Bench:
 
     def growth(self):
         """Deliveries into tables of growing size, against the same into tables of 10,000 rows."""
-        sizes, each = self.scale["table_sizes"], self.scale["deliveries"]
-        total = each * (self.scale["repetitions"] + 1) * len(sizes)
+        sizes, turns = self.scale["table_sizes"], self.scale["turns"]
+        total = EACH * (turns + 1) * len(sizes)
         self.create_pipeline("growing", total).close()
         self.create_pipeline("steady", total).close()
         growing, steady = self.connect("growing"), self.connect("steady")
@@ -363,8 +377,8 @@ class Bench:
         def deliver(connections, database, name):
             def measure():
                 if name in ("inbox", "plain"):
-                    delivered[database] = self.ids(f"{database} {name}", each)
-                return run_side_by_side(connections, name, delivered[database])[0]
+                    delivered[database] = self.ids(f"{database} {name}", EACH)
+                return timed_deliveries(connections, name, delivered[database])
             return measure
         curve = self.curves["growth"] = {"rows": sizes, "plain": [], "inbox": [], "resend": []}
         size = sizes[0]
@@ -378,7 +392,7 @@ class Bench:
             costs = self.turns({f"{database} {name}": deliver(connections, database, name)
                                 for name in ("read", "plain", "inbox", "resend") if name != "read"
                                 for database, connections in (("steady", steady), ("growing", growing))}
-                               | {"growing read": deliver(growing, "growing", "read")})
+                               | {"growing read": deliver(growing, "growing", "read")}, turns)
             net = {name: [a - b for a, b in zip(costs[name], costs["growing read"])] for name in costs}
             for name in ("plain", "inbox", "resend"):
                 curve[name].append(median(net[f"growing {name}"]))

@@ -40,7 +40,7 @@ def _cells(row):
             f"{row['ratio']:.2f}", f"{row['low']:.2f}–{row['high']:.2f}", bound, _met(row))
 
 
-TITLES = ("what", "cost", "against", "cost", "ratio", "lowest–highest", "target", "met")
+TITLES = ("what", "cost", "against", "cost", "ratio", "middle half", "target", "met")
 
 
 def row_text(row):
@@ -66,7 +66,7 @@ def write(folder, name, facts, rows, curves):
 {facts['machine']}; {facts['system']}; PostgreSQL {facts['postgresql']}; cryptocloud_postback {facts['extension']}.
 {settings}.
 Costs are CPU time of the backend (where it says so, wall clock), less what reading the body takes. Each ratio is the median
-of those of {facts['scale']['repetitions']} turns, in each of which both sides were measured one after the other.
+of the ratios of at least {min(row["turns"] for row in rows)} turns, in each of which both sides were measured one after the other.
 """
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.md").write_text(text, encoding="utf-8")
