@@ -19,18 +19,6 @@ CREATE FUNCTION cc_text_or_null(bytes bytea) RETURNS text
     LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_text_or_null(bytea) IS 'internal: the bytes as text; NULL if they are no valid UTF-8 or hold a NUL';
 
--- SET CONSTRAINTS ALL IMMEDIATE, and then DEFERRED again: what is due is checked now, and what the transaction itself has put
--- off stays put off.
-CREATE FUNCTION cc_check_constraints() RETURNS boolean
-    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION cc_check_constraints() IS 'internal: check all deferred constraints now; true, or the error';
-
--- An advisory lock until the end of the transaction, on a key made of both texts. True once it is held; false at once if it is
--- another session's and can_wait is false.
-CREATE FUNCTION cc_lock(project text, name text, can_wait boolean) RETURNS boolean
-    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION cc_lock(text, text, boolean) IS 'internal: let one session at a time deliver an invoice, or use a token';
-
 -- From address on, the members of invoice_info under the names of cc_invoice.
 CREATE TYPE cc_delivery AS (
     reason            text,
@@ -187,147 +175,16 @@ COMMENT ON FUNCTION cc_update_invoice(text, timestamptz, boolean, cc_delivery) I
 -- Decides what becomes of a verified delivery, and applies it. Whatever is raised in here, by the merchant's triggers and
 -- constraints too, makes it failed, and undoes no more than what was done in here: the inbox row itself is safe.
 -- The merchant's triggers see a search_path that nobody who inserts can choose: this schema, then what a new session of the
--- tables' owner would have. It ends with the SECURITY DEFINER function that called this one.
+-- tables' owner would have.
 CREATE FUNCTION cc_deliver(inbox_id bigint, project text, received_at timestamptz, accept_test_payments boolean, notify boolean,
                            apply_now boolean, can_wait boolean, given cc_delivery,
                            OUT state text, OUT reason text, OUT error text)
-    LANGUAGE plpgsql
-AS $$
-DECLARE
-    is_reused boolean;
-    is_known  boolean;
-    is_new    boolean;
-    path      text;
-    origin    text;
-BEGIN
-    -- One delivery of a token and one of an invoice at a time, always in this order.
-    IF NOT (@extschema@.cc_lock(project, encode(given.token_digest, 'hex'), can_wait)
-            AND @extschema@.cc_lock(project, given.invoice_id, can_wait)) THEN
-        RETURN;
-    END IF;
-
-    -- The first use of a token wins. The same content is a duplicate, but for an earlier one that failed: then this is
-    -- another attempt, unless it is the very same message.
-    SELECT EXISTS (SELECT FROM @extschema@.cc_inbox AS i
-                    WHERE i.project = cc_deliver.project AND i.token_digest = given.token_digest
-                      AND i.state NOT IN ('rejected', 'duplicate') AND i.content_digest <> given.content_digest),
-           EXISTS (SELECT FROM @extschema@.cc_inbox AS i
-                    WHERE i.project = cc_deliver.project AND i.invoice_id = given.invoice_id
-                      AND i.content_digest = given.content_digest AND i.id <> inbox_id
-                      AND (i.state IN ('applied', 'pending', 'conflict')
-                           OR (i.state = 'failed' AND i.token_digest = given.token_digest))),
-           NOT EXISTS (SELECT FROM @extschema@.cc_invoice AS i
-                        WHERE i.project = cc_deliver.project AND i.invoice_id = given.invoice_id)
-      INTO is_reused, is_known, is_new;
-
-    IF is_reused THEN
-        state := 'rejected';
-        reason := 'token_reused';
-    ELSIF is_known THEN
-        state := 'duplicate';
-    ELSIF NOT apply_now THEN
-        state := 'pending';
-    ELSE
-        path := set_config('search_path', '@extschema@, "$user", public, pg_temp', true);
-        state := 'applied';
-        IF is_new THEN
-            INSERT INTO @extschema@.cc_invoice (
-                project, invoice_id, order_id, status, amount_crypto, currency, paid_at, is_test, payment, invoice_status,
-                payment_status, network, address, tx_list, amount, amount_in_crypto, amount_in_fiat, amount_usd,
-                amount_to_pay, amount_to_pay_usd, amount_paid, amount_paid_usd, fee, fee_usd, service_fee, service_fee_usd,
-                received, received_usd, to_surcharge, to_surcharge_usd, side_commission, type_payments, created_at,
-                expires_at, finished_at, info, token_expires_at, received_at, updated_at)
-            VALUES (
-                project, given.invoice_id, given.order_id, given.status, given.amount_crypto, given.currency, CASE WHEN
-                @extschema@.cc_is_paid(given.status, given.invoice_status, given.is_test, accept_test_payments) THEN
-                received_at END, given.is_test, @extschema@.cc_payment(given.amount_paid, given.amount_to_pay),
-                given.invoice_status, given.payment_status, given.network, given.address, given.tx_list, given.amount,
-                given.amount_in_crypto, given.amount_in_fiat, given.amount_usd, given.amount_to_pay,
-                given.amount_to_pay_usd, given.amount_paid, given.amount_paid_usd, given.fee, given.fee_usd,
-                given.service_fee, given.service_fee_usd, given.received, given.received_usd, given.to_surcharge,
-                given.to_surcharge_usd, given.side_commission, given.type_payments, given.created_at, given.expires_at,
-                given.finished_at, given.info, given.token_expires_at, received_at, received_at);
-        ELSIF NOT @extschema@.cc_update_invoice(project, received_at, accept_test_payments, given) THEN
-            state := 'conflict';
-        END IF;
-        -- A constraint that is deferred would fail at commit, and take the inbox row with it.
-        IF @extschema@.cc_check_constraints() AND notify AND state = 'applied' THEN
-            PERFORM pg_notify('cc_invoice', json_build_object('project', project, 'invoice_id', given.invoice_id)::text);
-        END IF;
-    END IF;
-EXCEPTION
-    -- Neither of the first two is among the others. That the statement was cancelled, or its time is up, is kept in mind: this
-    -- row is safe, but with another one it must not go on.
-    WHEN query_canceled OR assert_failure OR OTHERS THEN
-        GET STACKED DIAGNOSTICS origin = PG_EXCEPTION_CONTEXT;
-        IF SQLSTATE = '57014' THEN
-            PERFORM set_config('cryptocloud_postback.cancelled', statement_timestamp()::text, true);
-        END IF;
-        state := 'failed';
-        reason := NULL;
-        error := left(format('%s: %s (%s)', SQLSTATE, SQLERRM, split_part(origin, E'\n', 1)), 2000);
-END
-$$;
+    LANGUAGE c VOLATILE STRICT SET search_path = @extschema@, "$user", public, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_deliver(bigint, text, timestamptz, boolean, boolean, boolean, boolean, cc_delivery) IS
     'internal: what becomes of a verified delivery; nothing but NULLs if another session is at work on it and can_wait is false';
 
 CREATE FUNCTION cc_inbox_insert() RETURNS trigger
-    LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    owner   CONSTANT oid := @extschema@.cc_become_owner(TG_RELID);
-    project record;
-    given   @extschema@.cc_delivery;
-    refusal text;
-    result  record;
-BEGIN
-    IF coalesce(current_setting('cryptocloud_postback.cancelled', true), '') <> ''
-       AND current_setting('cryptocloud_postback.cancelled') = statement_timestamp()::text THEN
-        RAISE query_canceled USING MESSAGE = 'canceling statement, which was cancelled while an earlier row was applied';
-    END IF;
-
-    -- Whoever inserts decides about project, body, raw and content_type, and nothing else.
-    NEW.project     := coalesce(NEW.project, 'default');
-    NEW.received_at := clock_timestamp();
-
-    SELECT * INTO project FROM @extschema@.cc_project AS p WHERE p.name = NEW.project;
-    IF FOUND THEN
-        given := @extschema@.cc_read_delivery(
-            NEW.body, NEW.raw, NEW.content_type, project.secret,
-            CASE WHEN project.previous_secret_until > NEW.received_at THEN project.previous_secret END,
-            NEW.received_at, project.leeway);
-        refusal := given.reason;
-        IF refusal IS NULL AND project.require_order_id AND given.order_id IS NULL THEN
-            refusal := 'missing_order_id';
-        END IF;
-    ELSE
-        refusal := 'unknown_project';
-    END IF;
-
-    IF refusal IS NULL THEN
-        result := @extschema@.cc_deliver(NEW.id, NEW.project, NEW.received_at, project.accept_test_payments, project.notify,
-                                         project.apply = 'immediate', true, given);
-        NEW.state            := result.state;
-        NEW.reason           := result.reason;
-        NEW.error            := result.error;
-        NEW.invoice_id       := given.invoice_id;
-        NEW.token_digest     := given.token_digest;
-        NEW.content_digest   := given.content_digest;
-        NEW.token_expires_at := given.token_expires_at;
-    ELSE
-        NEW.state            := 'rejected';
-        NEW.reason           := refusal;
-        NEW.error            := NULL;
-        NEW.invoice_id       := NULL;
-        NEW.token_digest     := NULL;
-        NEW.content_digest   := NULL;
-        NEW.token_expires_at := NULL;
-    END IF;
-    NEW.attempts   := CASE WHEN NEW.state IN ('applied', 'conflict', 'failed') THEN 1 ELSE 0 END;
-    NEW.applied_at := CASE WHEN NEW.state = 'applied' THEN NEW.received_at END;
-    RETURN NEW;
-END
-$$;
+    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = @extschema@, "$user", public, pg_temp AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_inbox_insert() IS 'trigger function: verifies, stores and applies what is inserted into cc_inbox';
 ALTER FUNCTION cc_inbox_insert() OWNER TO @extowner@;
 

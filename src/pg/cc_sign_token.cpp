@@ -39,7 +39,7 @@ text* SignToken(Jsonb* claims, std::string_view secret) {
 }  // namespace cc::pg
 
 extern "C" PGDLLEXPORT Datum cc_sign_token(PG_FUNCTION_ARGS) {
-  const std::string_view secret = cc::pg::SecretFrom(fcinfo, 1);
+  const std::string_view secret = cc::pg::SecretFrom(fcinfo->args[1]);
   if (PG_ARGISNULL(0) || !JB_ROOT_IS_OBJECT(PG_GETARG_JSONB_P(0)))
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("claims must be a JSON object")));
   PG_RETURN_TEXT_P(cc::pg::SignToken(PG_GETARG_JSONB_P(0), secret));

@@ -48,9 +48,9 @@ void SetVerifiedColumns(const Verification& verification, Row& row) {
 // Arguments: body, content_type, secret [, at, leeway].
 Datum VerifyPostback(FunctionCallInfo fcinfo, bool is_utf8) {
   VerificationInput input{};
-  input.secrets[0] = SecretFrom(fcinfo, 2);
+  input.secrets[0] = SecretFrom(fcinfo->args[2]);
   input.secret_count = 1;
-  input.clock = PG_NARGS() > 3 ? ClockFrom(fcinfo, 3, 4) : ClockAt(GetCurrentStatementStartTimestamp());
+  input.clock = PG_NARGS() > 3 ? ClockFrom(fcinfo->args[3], fcinfo->args[4]) : ClockAt(GetCurrentStatementStartTimestamp());
   input.request = RequestFrom(ArgumentOrNull(fcinfo, 0), is_utf8, ArgumentOrNull(fcinfo, 1));
   const TupleDesc descriptor = ResultDescriptor(fcinfo);
 

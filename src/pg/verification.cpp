@@ -40,23 +40,23 @@ Request RequestFrom(const varlena* body, bool is_utf8, const varlena* content_ty
                  .content_type = content_type == nullptr ? std::string_view{} : ViewOf(content_type)};
 }
 
-std::string_view SecretFrom(FunctionCallInfo fcinfo, int argument) {
-  if (PG_ARGISNULL(argument)) RaiseInvalidParameter("secret must not be null");
-  const std::string_view secret = ViewOf(PG_GETARG_TEXT_PP(argument));
+std::string_view SecretFrom(NullableDatum value) {
+  if (value.isnull) RaiseInvalidParameter("secret must not be null");
+  const std::string_view secret = ViewOf(DatumGetTextPP(value.value));
   if (secret.empty()) RaiseInvalidParameter("secret must not be empty");
   return secret;
 }
 
 Clock ClockAt(TimestampTz at) { return Clock{.at = at + kUnixEpochToPostgres, .leeway = 0}; }
 
-Clock ClockFrom(FunctionCallInfo fcinfo, int at, int leeway) {
-  if (PG_ARGISNULL(at) || TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(at))) RaiseInvalidParameter("time must be finite");
-  if (PG_ARGISNULL(leeway)) RaiseInvalidParameter("leeway must not be null");
-  const Interval& interval = *PG_GETARG_INTERVAL_P(leeway);
+Clock ClockFrom(NullableDatum at, NullableDatum leeway) {
+  if (at.isnull || TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(at.value))) RaiseInvalidParameter("time must be finite");
+  if (leeway.isnull) RaiseInvalidParameter("leeway must not be null");
+  const Interval& interval = *DatumGetIntervalP(leeway.value);
 #ifdef INTERVAL_NOT_FINITE  // PostgreSQL 17 and later
   if (INTERVAL_NOT_FINITE(&interval)) RaiseInvalidParameter("leeway must be finite");
 #endif
-  Clock clock = ClockAt(PG_GETARG_TIMESTAMPTZ(at));
+  Clock clock = ClockAt(DatumGetTimestampTz(at.value));
   clock.leeway = MicrosecondsOf(interval);
   if (clock.leeway < 0) RaiseInvalidParameter("leeway must not be negative");
   return clock;

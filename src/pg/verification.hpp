@@ -30,11 +30,12 @@ struct Verification {
 /// The argument as a Request; NULL is no body.
 Request RequestFrom(const varlena* body, bool is_utf8, const varlena* content_type);
 
-/// The argument as a secret. ERROR 22023 if it is NULL or empty: no such secret verifies anything.
-std::string_view SecretFrom(FunctionCallInfo fcinfo, int argument);
+/// A secret, as text. ERROR 22023 if it is NULL or empty: no such secret verifies anything.
+std::string_view SecretFrom(NullableDatum secret);
 
-/// `at` and `leeway` as a Clock. ERROR 22023 if one is NULL or infinite, or the leeway negative. A day counts as 24 hours.
-Clock ClockFrom(FunctionCallInfo fcinfo, int at, int leeway);
+/// A timestamptz and an interval as a Clock. ERROR 22023 if one is NULL or infinite, or the leeway negative. A day counts as 24
+/// hours.
+Clock ClockFrom(NullableDatum at, NullableDatum leeway);
 Clock ClockAt(TimestampTz at);
 
 /// Reads the body only: `reason` is the postback's, the token stays unchecked.

@@ -1,6 +1,4 @@
-// cc_become_owner: a SECURITY DEFINER function gives up its definer's rights for those of a table's owner. What it promises
-// stands in sql/pipeline.sql.
-#include "pg/postgres.hpp"
+#include "pg/become_owner.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -13,6 +11,7 @@ extern "C" {
 PG_FUNCTION_INFO_V1(cc_become_owner);
 }
 
+namespace cc::pg {
 namespace {
 
 Oid OwnerOf(Oid table) {
@@ -27,8 +26,8 @@ Oid OwnerOf(Oid table) {
 
 }  // namespace
 
-extern "C" PGDLLEXPORT Datum cc_become_owner(PG_FUNCTION_ARGS) {
-  const Oid owner = OwnerOf(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0));
+Oid BecomeOwner(Oid table) {
+  const Oid owner = OwnerOf(table);
   Oid user;
   int context;
   GetUserIdAndSecContext(&user, &context);
@@ -41,9 +40,16 @@ extern "C" PGDLLEXPORT Datum cc_become_owner(PG_FUNCTION_ARGS) {
     ereport(ERROR,
             (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
              errmsg("role \"%s\" cannot act for \"%s\", the owner of \"%s\"", GetUserNameFromId(user, false),
-                    GetUserNameFromId(owner, false), get_rel_name(PG_GETARG_OID(0))),
+                    GetUserNameFromId(owner, false), get_rel_name(table)),
              errhint("The tables made by cc_setup() must belong to the owner of the extension cryptocloud_postback, or to a "
                      "role that this owner is a member of.")));
   SetUserIdAndSecContext(owner, context);
-  PG_RETURN_OID(owner);
+  return owner;
+}
+
+}  // namespace cc::pg
+
+// What it promises stands in sql/pipeline.sql.
+extern "C" PGDLLEXPORT Datum cc_become_owner(PG_FUNCTION_ARGS) {
+  PG_RETURN_OID(cc::pg::BecomeOwner(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0)));
 }

@@ -1,0 +1,75 @@
+#include "pg/statement.hpp"
+
+#include <cstring>
+
+extern "C" {
+#include "lib/stringinfo.h"
+#include "utils/builtins.h"
+#include "utils/lsyscache.h"
+}
+
+namespace cc::pg {
+namespace {
+
+constexpr int kMaxParameters = 48;
+
+// The statement's text, with the schema's name in place of @extschema@.
+const char* TextFor(const char* schema, std::string_view sql) {
+  constexpr std::string_view kPlaceholder = "@extschema@";
+  const char* const quoted = quote_identifier(schema);
+  StringInfoData text;
+  initStringInfo(&text);
+  for (std::size_t at; (at = sql.find(kPlaceholder)) != std::string_view::npos; sql.remove_prefix(at + kPlaceholder.size())) {
+    appendBinaryStringInfo(&text, sql.data(), static_cast<int>(at));
+    appendStringInfoString(&text, quoted);
+  }
+  appendBinaryStringInfo(&text, sql.data(), static_cast<int>(sql.size()));
+  return text.data;
+}
+
+// A plan for another name is left as it is, not freed: an outer call may be running it.
+void Prepare(Statement& statement, const char* schema, const Parameter* parameters, int count) {
+  Oid types[kMaxParameters];
+  for (int i = 0; i < count; ++i) types[i] = parameters[i].type;
+  // A generic plan at once: what is found here is found by keys, whatever their values.
+  const SPIPlanPtr plan = SPI_prepare_cursor(TextFor(schema, statement.sql), count, types, CURSOR_OPT_GENERIC_PLAN);
+  if (plan == nullptr || SPI_keepplan(plan) != 0) elog(ERROR, "could not prepare: %s", SPI_result_code_string(SPI_result));
+  statement.plan = plan;
+  namestrcpy(&statement.schema, schema);
+}
+
+}  // namespace
+
+const char* SchemaOf(FunctionCallInfo fcinfo) {
+  const char* const name = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
+  if (name == nullptr) elog(ERROR, "cache lookup failed for function %u", fcinfo->flinfo->fn_oid);
+  return name;
+}
+
+bool Execute(Statement& statement, const char* schema, const Parameter* parameters, int count) {
+  Assert(count <= kMaxParameters);
+  if (statement.plan == nullptr || std::strcmp(NameStr(statement.schema), schema) != 0)
+    Prepare(statement, schema, parameters, count);
+  Datum values[kMaxParameters];
+  char nulls[kMaxParameters];
+  for (int i = 0; i < count; ++i) {
+    values[i] = parameters[i].value;
+    nulls[i] = parameters[i].is_null ? 'n' : ' ';
+  }
+  const int result = SPI_execute_plan(statement.plan, values, nulls, false, 0);
+  if (result < 0) elog(ERROR, "could not execute: %s", SPI_result_code_string(result));
+  return SPI_tuptable != nullptr && SPI_processed > 0;
+}
+
+NullableDatum ColumnOf(int number) {
+  NullableDatum column;
+  column.value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number, &column.isnull);
+  return column;
+}
+
+bool BooleanOf(int number) {
+  const NullableDatum column = ColumnOf(number);
+  return !column.isnull && DatumGetBool(column.value);
+}
+
+}  // namespace cc::pg
