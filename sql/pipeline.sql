@@ -85,16 +85,12 @@ RETURN CASE WHEN status = 'success' AND coalesce(invoice_status, 'success') = 's
 COMMENT ON FUNCTION cc_state_rank(text, text, text) IS 'internal: how far an invoice has come, to order states by';
 
 CREATE FUNCTION cc_payment(amount_paid numeric, amount_to_pay numeric) RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN amount_paid < amount_to_pay THEN 'under'
-            WHEN amount_paid > amount_to_pay THEN 'over'
-            WHEN amount_paid = amount_to_pay THEN 'exact' END;
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_payment(numeric, numeric) IS 'internal: cc_invoice.payment';
 
 -- What sets paid_at.
 CREATE FUNCTION cc_is_paid(status text, invoice_status text, is_test boolean, accept_test_payments boolean) RETURNS boolean
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN status = 'success' AND coalesce(invoice_status, 'success') = 'success' AND (accept_test_payments OR is_test IS NOT TRUE);
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_is_paid(text, text, boolean, boolean) IS 'internal: whether a verified delivery says that the invoice is paid';
 
 -- Brings a known invoice up to date. False, and nothing changed, if the delivery contradicts what is known. The caller holds the
@@ -179,12 +175,12 @@ COMMENT ON FUNCTION cc_update_invoice(text, timestamptz, boolean, cc_delivery) I
 CREATE FUNCTION cc_deliver(inbox_id bigint, project text, received_at timestamptz, accept_test_payments boolean, notify boolean,
                            apply_now boolean, can_wait boolean, given cc_delivery,
                            OUT state text, OUT reason text, OUT error text)
-    LANGUAGE c VOLATILE STRICT SET search_path = @extschema@, "$user", public, pg_temp AS 'MODULE_PATHNAME';
+    LANGUAGE c VOLATILE STRICT AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_deliver(bigint, text, timestamptz, boolean, boolean, boolean, boolean, cc_delivery) IS
     'internal: what becomes of a verified delivery; nothing but NULLs if another session is at work on it and can_wait is false';
 
 CREATE FUNCTION cc_inbox_insert() RETURNS trigger
-    LANGUAGE c VOLATILE SECURITY DEFINER SET search_path = @extschema@, "$user", public, pg_temp AS 'MODULE_PATHNAME';
+    LANGUAGE c VOLATILE SECURITY DEFINER AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_inbox_insert() IS 'trigger function: verifies, stores and applies what is inserted into cc_inbox';
 ALTER FUNCTION cc_inbox_insert() OWNER TO @extowner@;
 
@@ -230,30 +226,7 @@ ALTER FUNCTION cc_apply(integer) OWNER TO @extowner@;
 REVOKE ALL ON FUNCTION cc_apply(integer) FROM PUBLIC;
 
 CREATE FUNCTION cc_http_answer(state text, reason text, OUT http_status integer, OUT response jsonb)
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-SELECT a.http_status,
-       CASE WHEN a.http_status = 200 THEN jsonb_build_object('message', a.words) ELSE jsonb_build_object('error', a.words) END
-  FROM (SELECT 200, 'Postback received' WHERE state <> 'rejected'
-         UNION ALL
-        SELECT v.http_status, v.words
-          FROM (VALUES ('empty_body',               400, 'Empty body'),
-                       ('body_too_large',           413, 'Body too large'),
-                       ('unsupported_content_type', 415, 'Unsupported content type'),
-                       ('invalid_json',             400, 'Invalid JSON'),
-                       ('invalid_form',             400, 'Invalid form'),
-                       ('duplicate_field',          400, 'Duplicate field'),
-                       ('missing_invoice_id',       400, 'Missing invoice_id or order_id'),
-                       ('missing_order_id',         400, 'Missing invoice_id or order_id'),
-                       ('invalid_field',            400, 'Invalid field'),
-                       ('invalid_amount',           400, 'Invalid amount'),
-                       ('token_reused',             409, 'Token already used'),
-                       ('unknown_project',          404, 'Unknown project')) AS v (reason, http_status, words)
-         WHERE cc_http_answer.state = 'rejected' AND v.reason = cc_http_answer.reason
-         UNION ALL
-        SELECT 401, 'Invalid token'  -- every other reason is the token's: outsiders learn no more
-         LIMIT 1) AS a (http_status, words)
-$$;
+    LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_http_answer(text, text) IS 'what a proxy should send back for a row of cc_inbox with this state and reason';
 
 CREATE FUNCTION cc_receive(body text, content_type text, project text DEFAULT 'default')
@@ -261,13 +234,14 @@ CREATE FUNCTION cc_receive(body text, content_type text, project text DEFAULT 'd
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    owner    CONSTANT oid := @extschema@.cc_become_owner(to_regclass('@extschema@.cc_inbox'));
-    received record;
+    owner CONSTANT oid := @extschema@.cc_become_owner(to_regclass('@extschema@.cc_inbox'));
 BEGIN
-    INSERT INTO @extschema@.cc_inbox AS i (project, body, content_type)
-    VALUES (cc_receive.project, cc_receive.body, cc_receive.content_type)
-    RETURNING i.state, i.reason INTO received;
-    RETURN QUERY SELECT a.http_status, a.response FROM @extschema@.cc_http_answer(received.state, received.reason) AS a;
+    RETURN QUERY
+    WITH received AS (
+        INSERT INTO @extschema@.cc_inbox AS i (project, body, content_type)
+        VALUES (cc_receive.project, cc_receive.body, cc_receive.content_type)
+        RETURNING i.state, i.reason)
+    SELECT a.http_status, a.response FROM received AS r, @extschema@.cc_http_answer(r.state, r.reason) AS a;
 END
 $$;
 COMMENT ON FUNCTION cc_receive(text, text, text) IS
@@ -280,14 +254,15 @@ CREATE FUNCTION cc_receive(body bytea, content_type text, project text DEFAULT '
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    owner    CONSTANT oid := @extschema@.cc_become_owner(to_regclass('@extschema@.cc_inbox'));
-    as_text  CONSTANT text := @extschema@.cc_text_or_null(body);
-    received record;
+    owner   CONSTANT oid := @extschema@.cc_become_owner(to_regclass('@extschema@.cc_inbox'));
+    as_text CONSTANT text := @extschema@.cc_text_or_null(body);
 BEGIN
-    INSERT INTO @extschema@.cc_inbox AS i (project, body, raw, content_type)
-    VALUES (cc_receive.project, as_text, CASE WHEN as_text IS NULL THEN cc_receive.body END, cc_receive.content_type)
-    RETURNING i.state, i.reason INTO received;
-    RETURN QUERY SELECT a.http_status, a.response FROM @extschema@.cc_http_answer(received.state, received.reason) AS a;
+    RETURN QUERY
+    WITH received AS (
+        INSERT INTO @extschema@.cc_inbox AS i (project, body, raw, content_type)
+        VALUES (cc_receive.project, as_text, CASE WHEN as_text IS NULL THEN cc_receive.body END, cc_receive.content_type)
+        RETURNING i.state, i.reason)
+    SELECT a.http_status, a.response FROM received AS r, @extschema@.cc_http_answer(r.state, r.reason) AS a;
 END
 $$;
 COMMENT ON FUNCTION cc_receive(bytea, text, text) IS

@@ -99,9 +99,9 @@ BEGIN
     COMMENT ON COLUMN @extschema@.cc_inbox.applied_at IS 'when it was applied';
     ALTER TABLE @extschema@.cc_inbox ALTER body SET STATISTICS 0, ALTER raw SET STATISTICS 0;
     -- A token is good for one delivery.
-    CREATE UNIQUE INDEX IF NOT EXISTS cc_inbox_token ON @extschema@.cc_inbox (project, token_digest)
-        WHERE token_digest IS NOT NULL AND state NOT IN ('rejected', 'duplicate');
-    CREATE INDEX IF NOT EXISTS cc_inbox_invoice ON @extschema@.cc_inbox (project, invoice_id) WHERE invoice_id IS NOT NULL;
+    CREATE UNIQUE INDEX IF NOT EXISTS cc_inbox_token ON @extschema@.cc_inbox (token_digest, project)
+        WHERE state NOT IN ('rejected', 'duplicate');
+    CREATE INDEX IF NOT EXISTS cc_inbox_invoice ON @extschema@.cc_inbox (invoice_id, project);
     CREATE INDEX IF NOT EXISTS cc_inbox_unapplied ON @extschema@.cc_inbox (attempts, id) WHERE state IN ('pending', 'failed');
     CREATE OR REPLACE TRIGGER cc_inbox_insert BEFORE INSERT ON @extschema@.cc_inbox
         FOR EACH ROW EXECUTE FUNCTION @extschema@.cc_inbox_insert();
@@ -146,7 +146,7 @@ BEGIN
         token_expires_at  timestamptz NOT NULL,
         received_at       timestamptz NOT NULL,
         updated_at        timestamptz NOT NULL,
-        PRIMARY KEY (project, invoice_id)
+        PRIMARY KEY (invoice_id, project)
     );
     COMMENT ON TABLE @extschema@.cc_invoice IS 'what the verified postbacks say of each invoice; the place for the merchant''s triggers';
     COMMENT ON COLUMN @extschema@.cc_invoice.project IS 'the name of a cc_project';

@@ -1,12 +1,11 @@
 // cc_deliver: what it promises stands in sql/pipeline.sql.
 #include "pg/deliver.hpp"
-#include "pg/statement.hpp"
+#include "pg/table.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 #include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(cc_deliver);
@@ -41,25 +40,20 @@ void SetText(Datum& value, bool& is_null, const char* text) {
 extern "C" PGDLLEXPORT Datum cc_deliver(PG_FUNCTION_ARGS) {
   using namespace cc::pg;
   const TupleDesc descriptor = ResultDescriptor(fcinfo);
-  const Receipt receipt{.inbox_id = PG_GETARG_DATUM(0),
+  const Receipt receipt{.schema = SchemaOf(fcinfo),
+                        .inbox_id = PG_GETARG_DATUM(0),
                         .project = PG_GETARG_DATUM(1),
-                        .received_at = PG_GETARG_TIMESTAMPTZ(2),
+                        .received_at = PG_GETARG_DATUM(2),
                         .accept_test_payments = PG_GETARG_BOOL(3),
                         .notify = PG_GETARG_BOOL(4),
                         .apply_now = PG_GETARG_BOOL(5),
                         .can_wait = PG_GETARG_BOOL(6)};
   const Delivery delivery = DeliveryFrom(PG_GETARG_HEAPTUPLEHEADER(7));
-  const char* const schema = SchemaOf(fcinfo);
-  const MemoryContext memory = CurrentMemoryContext;
-  SPI_connect();
-  const Outcome outcome = Deliver(schema, receipt, delivery);
-  MemoryContextSwitchTo(memory);
+  const Outcome outcome = Deliver(receipt, delivery);
   Datum values[3];
   bool nulls[3];
   SetText(values[0], nulls[0], outcome.state);
   SetText(values[1], nulls[1], outcome.reason);
   SetText(values[2], nulls[2], outcome.error);
-  const HeapTuple result = heap_form_tuple(descriptor, values, nulls);
-  SPI_finish();
-  return HeapTupleGetDatum(result);
+  return HeapTupleGetDatum(heap_form_tuple(descriptor, values, nulls));
 }

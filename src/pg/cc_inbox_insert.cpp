@@ -1,7 +1,7 @@
 // cc_inbox_insert: what is inserted into cc_inbox is verified, stored and applied. What it promises stands in sql/pipeline.sql.
 #include "pg/become_owner.hpp"
 #include "pg/deliver.hpp"
-#include "pg/statement.hpp"
+#include "pg/table.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -19,17 +19,33 @@ namespace {
 
 // --- The row ---
 
-// The columns of cc_inbox that are read or filled in; those before kProject are only read.
+// The columns of cc_inbox in their order. Those before kReceivedAt are given, with the others filled in here.
 enum InboxColumn : std::size_t {
-  kId, kContentType, kBody, kRaw,
-  kProject, kReceivedAt, kState, kReasonWord, kInboxInvoiceId, kInboxTokenDigest, kInboxContentDigest, kInboxTokenExpiresAt,
-  kError, kAttempts, kAppliedAt,
-  kInboxColumns
+  kId, kProject, kReceivedAt, kContentType, kBody, kRaw, kState, kReasonWord, kInvoice, kToken, kContent, kExpiresAt, kError,
+  kAttempts, kAppliedAt, kInboxColumns
 };
-constexpr const char* kColumnNames[kInboxColumns] = {
-    "id", "content_type", "body", "raw",
-    "project", "received_at", "state", "reason", "invoice_id", "token_digest", "content_digest", "token_expires_at",
-    "error", "attempts", "applied_at"};
+struct Column {
+  const char* name;
+  Oid type;
+  bool is_given;  // by whoever inserts; the others are filled in here
+};
+constexpr Column kColumns[kInboxColumns] = {
+    {"id", INT8OID, true},
+    {"project", TEXTOID, true},
+    {"received_at", TIMESTAMPTZOID, false},
+    {"content_type", TEXTOID, true},
+    {"body", TEXTOID, true},
+    {"raw", BYTEAOID, true},
+    {"state", TEXTOID, false},
+    {"reason", TEXTOID, false},
+    {"invoice_id", TEXTOID, false},
+    {"token_digest", BYTEAOID, false},
+    {"content_digest", BYTEAOID, false},
+    {"token_expires_at", TIMESTAMPTZOID, false},
+    {"error", TEXTOID, false},
+    {"attempts", INT4OID, false},
+    {"applied_at", TIMESTAMPTZOID, false},
+};
 
 struct InboxRow {
   int numbers[kInboxColumns];
@@ -43,45 +59,64 @@ struct InboxRow {
   }
 };
 
+// With what is to be filled in NULL.
 InboxRow ReadRow(HeapTuple tuple, TupleDesc descriptor) {
   InboxRow row;
+  ColumnFinder columns(descriptor);
   for (std::size_t i = 0; i < kInboxColumns; ++i) {
-    row.numbers[i] = SPI_fnumber(descriptor, kColumnNames[i]);
-    if (row.numbers[i] <= 0)
-      ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" of cc_inbox does not exist", kColumnNames[i])));
-    row.values[i] = SPI_getbinval(tuple, descriptor, row.numbers[i], &row.nulls[i]);
+    row.numbers[i] = columns.Find(kColumns[i].name, kColumns[i].type);
+    if (row.numbers[i] == 0)
+      ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                      errmsg("column \"%s\" of \"cc_inbox\" is not there as cc_setup() made it", kColumns[i].name)));
+    row.nulls[i] = true;
+    if (kColumns[i].is_given) row.values[i] = heap_getattr(tuple, row.numbers[i], descriptor, &row.nulls[i]);
   }
   return row;
 }
 
-// Whoever inserts decides about project, body, raw and content_type, and nothing else.
-void ResetFilledIn(InboxRow& row, TimestampTz received_at) {
-  if (row.nulls[kProject]) row.Set(kProject, CStringGetTextDatum("default"));
-  row.Set(kReceivedAt, TimestampTzGetDatum(received_at));
-  for (std::size_t i = kState; i < kInboxColumns; ++i) row.nulls[i] = true;
-  row.Set(kAttempts, Int32GetDatum(0));
-}
-
-const varlena* DetoastedOrNull(const InboxRow& row, std::size_t column) {
-  return row.nulls[column] ? nullptr : PG_DETOAST_DATUM_PACKED(row.values[column]);
+const varlena* DetoastedOrNull(NullableDatum value) {
+  return value.isnull ? nullptr : PG_DETOAST_DATUM_PACKED(value.value);
 }
 
 // --- Its project ---
 
-Statement find_project{R"(SELECT p.secret, CASE WHEN p.previous_secret_until > $2 THEN p.previous_secret END, p.leeway,
-       p.require_order_id, p.accept_test_payments, p.notify, p.apply = 'immediate'
-  FROM @extschema@.cc_project AS p
- WHERE p.name = $1)"};
+struct Project {
+  NullableDatum secret, previous_secret, previous_secret_until, leeway;
+  bool require_order_id, accept_test_payments, notify, is_deferred;
+};
 
-Delivery VerifyRow(const InboxRow& row) {
+// A copy of the row. False if there is no such project.
+bool FindProject(Oid schema, Datum name, Project& project) {
+  const Relation table = OpenTable(schema, "cc_project");
+  Scan scan(table, "cc_project_pkey", {{"name", name}});
+  HeapTuple row = scan.Next();
+  if (row != nullptr) {
+    row = heap_copytuple(row);
+    const auto boolean = [&](const char* column) { return DatumGetBool(ColumnOf(table, row, column, BOOLOID).value); };
+    project = {.secret = ColumnOf(table, row, "secret", TEXTOID),
+               .previous_secret = ColumnOf(table, row, "previous_secret", TEXTOID),
+               .previous_secret_until = ColumnOf(table, row, "previous_secret_until", TIMESTAMPTZOID),
+               .leeway = ColumnOf(table, row, "leeway", INTERVALOID),
+               .require_order_id = boolean("require_order_id"),
+               .accept_test_payments = boolean("accept_test_payments"),
+               .notify = boolean("notify"),
+               .is_deferred = ViewOf(DatumGetTextPP(ColumnOf(table, row, "apply", TEXTOID).value)) == "deferred"};
+  }
+  scan.End();
+  CloseTable(table);
+  return row != nullptr;
+}
+
+Delivery VerifyRow(const InboxRow& row, const Project& project) {
   VerificationInput input{};
-  const NullableDatum previous_secret = ColumnOf(2);
-  input.secrets[input.secret_count++] = SecretFrom(ColumnOf(1));
-  if (!previous_secret.isnull) input.secrets[input.secret_count++] = SecretFrom(previous_secret);
-  input.clock = ClockFrom(row.At(kReceivedAt), ColumnOf(3));
-  const varlena* const body = DetoastedOrNull(row, kBody);
-  input.request = RequestFrom(body != nullptr ? body : DetoastedOrNull(row, kRaw), body != nullptr,
-                              DetoastedOrNull(row, kContentType));
+  input.secrets[input.secret_count++] = SecretFrom(project.secret);
+  if (!project.previous_secret_until.isnull && !project.previous_secret.isnull &&
+      DatumGetTimestampTz(project.previous_secret_until.value) > DatumGetTimestampTz(row.values[kReceivedAt]))
+    input.secrets[input.secret_count++] = SecretFrom(project.previous_secret);
+  input.clock = ClockFrom(row.At(kReceivedAt), project.leeway);
+  const varlena* const body = DetoastedOrNull(row.At(kBody));
+  input.request = RequestFrom(body != nullptr ? body : DetoastedOrNull(row.At(kRaw)), body != nullptr,
+                              DetoastedOrNull(row.At(kContentType)));
   Verification verification = Verify(input);
   const Delivery delivery = MakeDelivery(verification);
   FreeVerification(verification);
@@ -100,28 +135,41 @@ void SetOutcome(InboxRow& row, const Delivery& delivery, const Outcome& outcome)
   row.Set(kState, CStringGetTextDatum(outcome.state));
   if (outcome.reason != nullptr) row.Set(kReasonWord, CStringGetTextDatum(outcome.reason));
   if (outcome.error != nullptr) row.Set(kError, CStringGetTextDatum(outcome.error));
-  row.Set(kInboxInvoiceId, delivery.values[kInvoiceId]);
-  row.Set(kInboxTokenDigest, delivery.values[kTokenDigest]);
-  row.Set(kInboxContentDigest, delivery.values[kContentDigest]);
-  row.Set(kInboxTokenExpiresAt, delivery.values[kTokenExpiresAt]);
+  row.Set(kInvoice, delivery.values[kInvoiceId]);
+  row.Set(kToken, delivery.values[kTokenDigest]);
+  row.Set(kContent, delivery.values[kContentDigest]);
+  row.Set(kExpiresAt, delivery.values[kTokenExpiresAt]);
   if (state == "applied" || state == "conflict" || state == "failed") row.Set(kAttempts, Int32GetDatum(1));
   if (state == "applied") row.Set(kAppliedAt, row.values[kReceivedAt]);
 }
 
-void Receive(const char* schema, InboxRow& row, TimestampTz received_at) {
-  if (!Execute(find_project, schema, {{TEXTOID, row.values[kProject]}, {TIMESTAMPTZOID, row.values[kReceivedAt]}}))
-    return Reject(row, CStringGetTextDatum("unknown_project"));
-  const Delivery delivery = VerifyRow(row);
+void Receive(Oid schema, InboxRow& row) {
+  Project project;
+  if (!FindProject(schema, row.values[kProject], project)) return Reject(row, CStringGetTextDatum("unknown_project"));
+  const Delivery delivery = VerifyRow(row, project);
   if (!delivery.nulls[kReason]) return Reject(row, delivery.values[kReason]);
-  if (BooleanOf(4) && delivery.nulls[kOrderId]) return Reject(row, CStringGetTextDatum("missing_order_id"));
-  const Receipt receipt{.inbox_id = row.values[kId],
+  if (project.require_order_id && delivery.nulls[kOrderId]) return Reject(row, CStringGetTextDatum("missing_order_id"));
+  const Receipt receipt{.schema = schema,
+                        .inbox_id = row.values[kId],
                         .project = row.values[kProject],
-                        .received_at = received_at,
-                        .accept_test_payments = BooleanOf(5),
-                        .notify = BooleanOf(6),
-                        .apply_now = BooleanOf(7),
+                        .received_at = row.values[kReceivedAt],
+                        .accept_test_payments = project.accept_test_payments,
+                        .notify = project.notify,
+                        .apply_now = !project.is_deferred,
                         .can_wait = true};
-  SetOutcome(row, delivery, Deliver(schema, receipt, delivery));
+  SetOutcome(row, delivery, Deliver(receipt, delivery));
+}
+
+HeapTuple WithFilledIn(HeapTuple tuple, TupleDesc descriptor, const InboxRow& row) {
+  InboxRow filled;
+  int count = 0;
+  for (std::size_t i = 0; i < kInboxColumns; ++i) {
+    if (kColumns[i].is_given && i != kProject) continue;
+    filled.numbers[count] = row.numbers[i];
+    filled.values[count] = row.values[i];
+    filled.nulls[count++] = row.nulls[i];
+  }
+  return heap_modify_tuple_by_cols(tuple, descriptor, count, filled.numbers, filled.values, filled.nulls);
 }
 
 }  // namespace
@@ -137,17 +185,11 @@ extern "C" PGDLLEXPORT Datum cc_inbox_insert(PG_FUNCTION_ARGS) {
   CheckNotCancelled();
   BecomeOwner(RelationGetRelid(trigger->tg_relation));
 
-  const char* const schema = SchemaOf(fcinfo);
-  const MemoryContext memory = CurrentMemoryContext;
   const TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
-  SPI_connect();
-  const TimestampTz received_at = GetCurrentTimestamp();
   InboxRow row = ReadRow(trigger->tg_trigtuple, descriptor);
-  ResetFilledIn(row, received_at);
-  Receive(schema, row, received_at);
-  MemoryContextSwitchTo(memory);
-  const HeapTuple result = heap_modify_tuple_by_cols(trigger->tg_trigtuple, descriptor, kInboxColumns - kProject,
-                                                     row.numbers + kProject, row.values + kProject, row.nulls + kProject);
-  SPI_finish();
-  return PointerGetDatum(result);
+  if (row.nulls[kProject]) row.Set(kProject, CStringGetTextDatum("default"));
+  row.Set(kReceivedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
+  row.Set(kAttempts, Int32GetDatum(0));
+  Receive(SchemaOf(fcinfo), row);
+  return PointerGetDatum(WithFilledIn(trigger->tg_trigtuple, descriptor, row));
 }

@@ -1,62 +1,27 @@
 #include "pg/deliver.hpp"
 
-#include "pg/statement.hpp"
+#include <cstring>
+
+#include "pg/invoice.hpp"
+#include "pg/table.hpp"
 
 extern "C" {
 #include "access/xact.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
+#include "commands/async.h"
 #include "common/hashfn.h"
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
+#include "utils/json.h"
 #include "utils/resowner.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 }
 
 namespace cc::pg {
 namespace {
-
-// The first use of a token wins. The same content is a duplicate, but for an earlier one that failed: then this is another
-// attempt, unless it is the very same message.
-Statement look_around{R"(SELECT EXISTS (SELECT FROM @extschema@.cc_inbox AS i
-                WHERE i.project = $1 AND i.token_digest = $3
-                  AND i.state NOT IN ('rejected', 'duplicate') AND i.content_digest <> $4) AS is_reused,
-       EXISTS (SELECT FROM @extschema@.cc_inbox AS i
-                WHERE i.project = $1 AND i.invoice_id = $2 AND i.content_digest = $4 AND i.id <> $5
-                  AND (i.state IN ('applied', 'pending', 'conflict')
-                       OR (i.state = 'failed' AND i.token_digest = $3))) AS is_known,
-       EXISTS (SELECT FROM @extschema@.cc_invoice AS i WHERE i.project = $1 AND i.invoice_id = $2) AS has_invoice)"};
-
-Statement insert_invoice{R"(INSERT INTO @extschema@.cc_invoice (
-       project, invoice_id, order_id, status, amount_crypto, currency, paid_at, is_test, payment, invoice_status,
-       payment_status, network, address, tx_list, amount, amount_in_crypto, amount_in_fiat, amount_usd, amount_to_pay,
-       amount_to_pay_usd, amount_paid, amount_paid_usd, fee, fee_usd, service_fee, service_fee_usd, received, received_usd,
-       to_surcharge, to_surcharge_usd, side_commission, type_payments, created_at, expires_at, finished_at, info,
-       token_expires_at, received_at, updated_at)
-SELECT project, invoice_id, order_id, status, amount_crypto, currency,
-       CASE WHEN @extschema@.cc_is_paid(status, invoice_status, is_test, accept_test_payments) THEN received_at END, is_test,
-       @extschema@.cc_payment(amount_paid, amount_to_pay), invoice_status, payment_status, network, address, tx_list, amount,
-       amount_in_crypto, amount_in_fiat, amount_usd, amount_to_pay, amount_to_pay_usd, amount_paid, amount_paid_usd, fee,
-       fee_usd, service_fee, service_fee_usd, received, received_usd, to_surcharge, to_surcharge_usd, side_commission,
-       type_payments, created_at, expires_at, finished_at, info, token_expires_at, received_at, received_at
-  FROM (VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24,
-                $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40)) AS given (
-       project, received_at, accept_test_payments,
-       -- the columns of cc_delivery
-       reason, invoice_id, order_id, status, amount_crypto, currency, token_expires_at, token_digest, content_digest, address,
-       network, invoice_status, payment_status, side_commission, type_payments, is_test, amount, amount_in_crypto,
-       amount_in_fiat, amount_usd, amount_to_pay, amount_to_pay_usd, amount_paid, amount_paid_usd, fee, fee_usd, service_fee,
-       service_fee_usd, received, received_usd, to_surcharge, to_surcharge_usd, tx_list, created_at, expires_at, finished_at,
-       info))"};
-
-Statement update_invoice{R"(SELECT @extschema@.cc_update_invoice($1, $2, $3, ROW(
-       $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28,
-       $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40)::@extschema@.cc_delivery))"};
-
-Statement notify_listeners{
-    "SELECT pg_catalog.pg_notify('cc_invoice', pg_catalog.json_build_object('project', $1, 'invoice_id', $2)::text)"};
 
 // --- Locks ---
 
@@ -77,70 +42,98 @@ bool Lock(const Receipt& receipt, Datum name) {
   return true;
 }
 
+// --- What came before ---
+
+// A row of cc_inbox, compared with the delivery in hand.
+struct Earlier {
+  std::string_view state;
+  bool same_content;
+
+  // The others changed nothing, and their token is still good.
+  bool counts() const { return state != "rejected" && state != "duplicate"; }
+};
+
+// The next row but the delivery's own.
+bool Next(Scan& scan, Relation inbox, const Receipt& receipt, const Delivery& delivery, Earlier& earlier) {
+  for (HeapTuple row; (row = scan.Next()) != nullptr;) {
+    if (ColumnOf(inbox, row, "id", INT8OID).value == receipt.inbox_id) continue;
+    const NullableDatum content = ColumnOf(inbox, row, "content_digest", BYTEAOID);
+    earlier.state = ViewOf(DatumGetTextPP(ColumnOf(inbox, row, "state", TEXTOID).value));
+    earlier.same_content = !content.isnull && ViewOf(DatumGetByteaPP(content.value)) ==
+                                                  ViewOf(DatumGetByteaPP(delivery.values[kContentDigest]));
+    return true;
+  }
+  return false;
+}
+
+// The first use of a token wins: with other content it is refused. The very same message again is a duplicate.
+Outcome CompareWithToken(Relation inbox, const Receipt& receipt, const Delivery& delivery) {
+  Outcome outcome;
+  Scan scan(inbox, "cc_inbox_token", {{"token_digest", delivery.values[kTokenDigest]}, {"project", receipt.project}});
+  for (Earlier earlier; outcome.state == nullptr && Next(scan, inbox, receipt, delivery, earlier);) {
+    if (!earlier.counts()) continue;
+    if (earlier.same_content)
+      outcome.state = "duplicate";
+    else
+      outcome = {.state = "rejected", .reason = "token_reused"};
+  }
+  scan.End();
+  return outcome;
+}
+
+// The same content under another token is a duplicate too, but for one that failed: then this is another attempt.
+Outcome CompareWithInvoice(Relation inbox, const Receipt& receipt, const Delivery& delivery) {
+  Outcome outcome;
+  Scan scan(inbox, "cc_inbox_invoice", {{"invoice_id", delivery.values[kInvoiceId]}, {"project", receipt.project}});
+  for (Earlier earlier; outcome.state == nullptr && Next(scan, inbox, receipt, delivery, earlier);)
+    if (earlier.counts() && earlier.same_content && earlier.state != "failed") outcome.state = "duplicate";
+  scan.End();
+  return outcome;
+}
+
+Outcome CompareWithInbox(const Receipt& receipt, const Delivery& delivery) {
+  const Relation inbox = OpenTable(receipt.schema, "cc_inbox");
+  Outcome outcome = CompareWithToken(inbox, receipt, delivery);
+  if (outcome.state == nullptr) outcome = CompareWithInvoice(inbox, receipt, delivery);
+  CloseTable(inbox);
+  return outcome;
+}
+
 // --- Applying ---
 
-Oid TypeOf(std::size_t column) {
-  switch (column) {
-    case kAmountCrypto: return NUMERICOID;
-    case kTokenExpiresAt: return TIMESTAMPTZOID;
-    case kTokenDigest:
-    case kContentDigest: return BYTEAOID;
-    case kInfo: return JSONBOID;
-    default: break;
-  }
-  if (column < kFirstInfo) return TEXTOID;
-  switch (kInfoColumns[column - kFirstInfo].kind) {
-    case InfoKind::kText: return TEXTOID;
-    case InfoKind::kNumber: return NUMERICOID;
-    case InfoKind::kTime: return TIMESTAMPTZOID;
-    case InfoKind::kBoolean: return BOOLOID;
-    case InfoKind::kTextList: return TEXTARRAYOID;
-  }
-  pg_unreachable();
+// {"project" : …, "invoice_id" : …}, as json_build_object writes it.
+void Notify(const Receipt& receipt, const Delivery& delivery) {
+  StringInfoData payload;
+  initStringInfo(&payload);
+  appendStringInfoString(&payload, "{\"project\" : ");
+  escape_json(&payload, TextDatumGetCString(receipt.project));
+  appendStringInfoString(&payload, ", \"invoice_id\" : ");
+  escape_json(&payload, TextDatumGetCString(delivery.values[kInvoiceId]));
+  appendStringInfoChar(&payload, '}');
+  Async_Notify("cc_invoice", payload.data);
 }
 
-// True unless it contradicts what is known of the invoice.
-bool ChangeInvoice(const char* schema, const Receipt& receipt, const Delivery& delivery, bool is_new) {
-  Parameter parameters[3 + kDeliveryColumns] = {{TEXTOID, receipt.project},
-                                                {TIMESTAMPTZOID, TimestampTzGetDatum(receipt.received_at)},
-                                                {BOOLOID, BoolGetDatum(receipt.accept_test_payments)}};
-  for (std::size_t i = 0; i < kDeliveryColumns; ++i) parameters[3 + i] = {TypeOf(i), delivery.values[i], delivery.nulls[i]};
-  if (!is_new) return Execute(update_invoice, schema, parameters) && BooleanOf(1);
-  Execute(insert_invoice, schema, parameters);
-  return true;
-}
-
-// SET CONSTRAINTS ALL IMMEDIATE, and then DEFERRED again: what is due is checked now, and what the transaction itself has put
-// off stays put off. A constraint that is deferred would fail at commit, and take the inbox row with it.
-void CheckConstraints() {
-  ConstraintsSetStmt statement{};  // no names: ALL
-  statement.type = T_ConstraintsSetStmt;
-  AfterTriggerSetState(&statement);
-  statement.deferred = true;
-  AfterTriggerSetState(&statement);
-}
-
-bool Apply(const char* schema, const Receipt& receipt, const Delivery& delivery, bool is_new) {
-  const bool changed = ChangeInvoice(schema, receipt, delivery, is_new);
-  CheckConstraints();
-  if (changed && receipt.notify)
-    Execute(notify_listeners, schema, {{TEXTOID, receipt.project}, {TEXTOID, delivery.values[kInvoiceId]}});
+bool Apply(const Receipt& receipt, const Delivery& delivery) {
+  const bool changed = ChangeInvoice(receipt, delivery);
+  if (changed && receipt.notify) Notify(receipt, delivery);
   return changed;
 }
 
-Outcome Decide(const char* schema, const Receipt& receipt, const Delivery& delivery) {
+Outcome Decide(const Receipt& receipt, const Delivery& delivery) {
   // One delivery of a token and one of an invoice at a time, always in this order.
   if (!Lock(receipt, delivery.values[kTokenDigest]) || !Lock(receipt, delivery.values[kInvoiceId])) return {};
-  Execute(look_around, schema, {{TEXTOID, receipt.project},
-                                {TEXTOID, delivery.values[kInvoiceId]},
-                                {BYTEAOID, delivery.values[kTokenDigest]},
-                                {BYTEAOID, delivery.values[kContentDigest]},
-                                {INT8OID, receipt.inbox_id}});
-  const bool is_reused = BooleanOf(1), is_known = BooleanOf(2), has_invoice = BooleanOf(3);
-  if (is_reused) return {.state = "rejected", .reason = "token_reused"};
-  if (is_known) return {.state = "duplicate"};
-  if (!receipt.apply_now) return {.state = "pending"};
-  return {.state = Apply(schema, receipt, delivery, !has_invoice) ? "applied" : "conflict"};
+  // From here on nobody else changes what is looked at.
+  CommandCounterIncrement();
+  PushActiveSnapshot(GetTransactionSnapshot());
+  Outcome outcome = CompareWithInbox(receipt, delivery);
+  if (outcome.state == nullptr) {
+    if (receipt.apply_now)
+      outcome.state = Apply(receipt, delivery) ? "applied" : "conflict";
+    else
+      outcome.state = "pending";
+  }
+  PopActiveSnapshot();
+  return outcome;
 }
 
 // --- Errors ---
@@ -153,7 +146,7 @@ const char* DescriptionOf(const ErrorData& error) {
   initStringInfo(&text);
   appendStringInfo(&text, "%s: %s", unpack_sql_state(error.sqlerrcode), error.message == nullptr ? "" : error.message);
   if (error.context != nullptr)
-    appendStringInfo(&text, " (%.*s)", static_cast<int>(strcspn(error.context, "\n")), error.context);
+    appendStringInfo(&text, " (%.*s)", static_cast<int>(std::strcspn(error.context, "\n")), error.context);
   text.data[pg_mbcharcliplen(text.data, text.len, 2000)] = '\0';
   return text.data;
 }
@@ -161,7 +154,7 @@ const char* DescriptionOf(const ErrorData& error) {
 }  // namespace
 
 // The subtransaction is handled as PL/pgSQL handles that of a block with EXCEPTION.
-Outcome Deliver(const char* schema, const Receipt& receipt, const Delivery& delivery) {
+Outcome Deliver(const Receipt& receipt, const Delivery& delivery) {
   const MemoryContext memory = CurrentMemoryContext;
   const ResourceOwner owner = CurrentResourceOwner;
   Outcome outcome{};
@@ -169,7 +162,7 @@ Outcome Deliver(const char* schema, const Receipt& receipt, const Delivery& deli
   MemoryContextSwitchTo(memory);
   PG_TRY();
   {
-    outcome = Decide(schema, receipt, delivery);
+    outcome = Decide(receipt, delivery);
     ReleaseCurrentSubTransaction();
     MemoryContextSwitchTo(memory);
     CurrentResourceOwner = owner;

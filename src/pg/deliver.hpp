@@ -7,13 +7,14 @@ namespace cc::pg {
 
 /// Where a delivery came from, and how its project takes it.
 struct Receipt {
-  Datum inbox_id;   ///< bigint
-  Datum project;    ///< text
-  TimestampTz received_at;
+  Oid schema;        ///< of the tables
+  Datum inbox_id;    ///< bigint
+  Datum project;     ///< text
+  Datum received_at; ///< timestamptz
   bool accept_test_payments;
   bool notify;
-  bool apply_now;  ///< or leave it pending
-  bool can_wait;   ///< while another session has the same token or invoice in hand
+  bool apply_now;    ///< or leave it pending
+  bool can_wait;     ///< while another session has the same token or invoice in hand
 };
 
 /// What cc_inbox says of it.
@@ -24,9 +25,8 @@ struct Outcome {
 };
 
 /// Decides, and applies. Whatever is raised in here, by the merchant's triggers and constraints too, makes it failed, and undoes
-/// no more than what was done in here. Between SPI_connect and SPI_finish; the error is in the current
-/// memory context.
-Outcome Deliver(const char* schema, const Receipt& receipt, const Delivery& delivery);
+/// no more than what was done in here. The error is in the current memory context.
+Outcome Deliver(const Receipt& receipt, const Delivery& delivery);
 
 /// ERROR 57014 if the running statement was cancelled, or out of time, while an earlier row of it was applied. That row is safe,
 /// as failed; but the statement must not go on.

@@ -17,6 +17,7 @@ struct Delivery {
   Datum values[kDeliveryColumns];
   bool nulls[kDeliveryColumns];
 
+  NullableDatum At(std::size_t column) const { return {values[column], nulls[column]}; }
   void Set(std::size_t column, Datum value) {
     values[column] = value;
     nulls[column] = false;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 extern "C" {
+#include "catalog/pg_type.h"
 #include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -38,18 +39,21 @@ void Prepare(Statement& statement, const char* schema, const Parameter* paramete
   namestrcpy(&statement.schema, schema);
 }
 
-}  // namespace
-
-const char* SchemaOf(FunctionCallInfo fcinfo) {
-  const char* const name = get_namespace_name(get_func_namespace(fcinfo->flinfo->fn_oid));
-  if (name == nullptr) elog(ERROR, "cache lookup failed for function %u", fcinfo->flinfo->fn_oid);
-  return name;
+bool FirstValue() {
+  if (SPI_tuptable == nullptr || SPI_processed == 0 || SPI_gettypeid(SPI_tuptable->tupdesc, 1) != BOOLOID) return false;
+  bool is_null;
+  const Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
+  return !is_null && DatumGetBool(value);
 }
 
-bool Execute(Statement& statement, const char* schema, const Parameter* parameters, int count) {
+}  // namespace
+
+bool Execute(Statement& statement, Oid schema, const Parameter* parameters, int count) {
   Assert(count <= kMaxParameters);
-  if (statement.plan == nullptr || std::strcmp(NameStr(statement.schema), schema) != 0)
-    Prepare(statement, schema, parameters, count);
+  const char* const schema_name = get_namespace_name(schema);
+  SPI_connect();
+  if (statement.plan == nullptr || std::strcmp(NameStr(statement.schema), schema_name) != 0)
+    Prepare(statement, schema_name, parameters, count);
   Datum values[kMaxParameters];
   char nulls[kMaxParameters];
   for (int i = 0; i < count; ++i) {
@@ -58,18 +62,13 @@ bool Execute(Statement& statement, const char* schema, const Parameter* paramete
   }
   const int result = SPI_execute_plan(statement.plan, values, nulls, false, 0);
   if (result < 0) elog(ERROR, "could not execute: %s", SPI_result_code_string(result));
-  return SPI_tuptable != nullptr && SPI_processed > 0;
+  const bool first_value = FirstValue();
+  SPI_finish();
+  return first_value;
 }
 
-NullableDatum ColumnOf(int number) {
-  NullableDatum column;
-  column.value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, number, &column.isnull);
-  return column;
-}
-
-bool BooleanOf(int number) {
-  const NullableDatum column = ColumnOf(number);
-  return !column.isnull && DatumGetBool(column.value);
+bool Execute(Statement& statement, Oid schema, std::initializer_list<Parameter> parameters) {
+  return Execute(statement, schema, parameters.begin(), static_cast<int>(parameters.size()));
 }
 
 }  // namespace cc::pg

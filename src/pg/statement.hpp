@@ -1,5 +1,7 @@
-// An SQL statement of the pipeline, run through SPI with a plan that is kept for the session.
+// An SQL statement of the pipeline, run with a plan that is kept for the session.
 #pragma once
+
+#include <initializer_list>
 
 #include "pg/postgres.hpp"
 
@@ -8,9 +10,6 @@ extern "C" {
 }
 
 namespace cc::pg {
-
-/// The name of the called function's schema, in the current memory context. Not constant: ALTER SCHEMA … RENAME changes it.
-const char* SchemaOf(FunctionCallInfo fcinfo);
 
 /// A value for $1, $2, …
 struct Parameter {
@@ -26,19 +25,8 @@ struct Statement {
   NameData schema = {};  ///< that the plan is for
 };
 
-/// Runs it between SPI_connect and SPI_finish, with a snapshot of its own where the transaction's isolation gives one. True if
-/// there is a first row for the functions below.
-bool Execute(Statement& statement, const char* schema, const Parameter* parameters, int count);
-
-template <std::size_t kCount>
-bool Execute(Statement& statement, const char* schema, const Parameter (&parameters)[kCount]) {
-  return Execute(statement, schema, parameters, kCount);
-}
-
-/// Column `number`, from 1, of the first row that the last statement gave; good until SPI_finish.
-NullableDatum ColumnOf(int number);
-
-/// The same of a column that is boolean; NULL is false.
-bool BooleanOf(int number);
+/// Runs it. Returns what it returned, if that is a boolean; false if nothing or NULL.
+bool Execute(Statement& statement, Oid schema, const Parameter* parameters, int count);
+bool Execute(Statement& statement, Oid schema, std::initializer_list<Parameter> parameters);
 
 }  // namespace cc::pg

@@ -12,7 +12,8 @@ SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
 -- Volatility and parallel safety of what the user calls
 SELECT oid::regprocedure AS function, provolatile, proparallel, proisstrict FROM pg_proc
  WHERE pronamespace = 'cc'::regnamespace AND proname IN ('cc_verify_postback', 'cc_parse_postback', 'cc_sign_token', 'cc_sample_postback') ORDER BY oid::regprocedure::text COLLATE "C";
--- A SECURITY DEFINER function has a search_path of its own, and not everybody may call it
+-- A SECURITY DEFINER function has a search_path of its own (the one in C resolves no name by it, and sets one for the merchant's
+-- triggers), and not everybody may call it
 SELECT oid::regprocedure AS function, proconfig FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef ORDER BY oid::regprocedure::text COLLATE "C";
 SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE');
 

@@ -21,12 +21,23 @@ for my $block (@blocks)
 is($node->safe_psql('postgres', 'SELECT id, paid_at IS NOT NULL FROM orders'), 'ORDER_93223|t', 'the order is paid');
 is($node->safe_psql('postgres', q{SELECT string_agg(DISTINCT state, ' ') FROM cc_inbox}), 'applied', 'every postback was applied');
 
-# What it lists is what there is
-my ($reasons) = $readme =~ /^## Reasons\n(.*?)^## /ms;
-for my $reason (split /\n/, $node->safe_psql('postgres', q{SELECT (regexp_matches(prosrc, '''([a-z_]+)'', +\d{3}', 'g'))[1] FROM pg_proc WHERE proname = 'cc_http_answer'}))
+# The reasons that it lists, with their HTTP status, are those that there are
+my ($table) = $readme =~ /^## Reasons\n(.*?)^## /ms;
+my %status;
+while ($table =~ /^\| (`.*?) \| (\d{3}) \|/mg)
 {
-	like($reasons, qr/`$reason`/, "README explains $reason");
+	my ($reasons, $status) = ($1, $2);
+	$status{$_} = $status for $reasons =~ /`(\w+)`/g;
 }
+for my $reason (sort keys %status)
+{
+	is($node->safe_psql('postgres', "SELECT http_status FROM cc_http_answer('rejected', '$reason')"), $status{$reason}, "HTTP status of $reason");
+}
+my $core = "$FindBin::RealBin/../../src/core";
+my @words = map { /(?:return |\{)"([a-z]+(?:_[a-z]+)+)"[,;]/g } slurp_file("$core/reason.cpp"), slurp_file("$core/http_answer.cpp");
+my @unexplained = grep { !exists $status{$_} && $_ ne 'invalid_body' } @words;
+cmp_ok(scalar @words, '>', 20, 'the code has reasons');
+is("@unexplained", '', 'and README explains each');
 
 $node->stop;
 done_testing();
