@@ -159,6 +159,9 @@ class Bench:
             database.execute("SELECT make_bodies(0, 0, true)")
             for table in ("cc_inbox", "hand_inbox", "plain", "plain_lz4"):
                 database.execute(f"INSERT INTO {table} (body, content_type) SELECT body, '{JSON}' FROM bodies")
+            psql("pipeline", "stored.sql")
+            database.prepare("stored", database.value("SELECT stored_statement()"))
+            database.run("stored", [0])
             assert database.value("SELECT state FROM cc_inbox") == "applied"
             assert database.value("SELECT verified FROM hand_inbox") == "t"
             database.execute("SELECT fill(1, 10000)")
@@ -275,6 +278,7 @@ class Bench:
         "plain_lz4": f"INSERT INTO plain_lz4 (body, content_type) SELECT body, '{JSON}' FROM bodies WHERE id = $1",
         "inbox": f"INSERT INTO cc_inbox (body, content_type) SELECT body, '{JSON}' FROM bodies WHERE id = $1",
         "resend": f"INSERT INTO cc_inbox (body, content_type) SELECT body, '{JSON}' FROM resends WHERE id = $1",
+        "receive": f"SELECT r.* FROM bodies, cc_receive(body, '{JSON}') AS r WHERE id = $1",
         "hand": f"INSERT INTO hand_inbox (body, content_type) SELECT body, '{JSON}' FROM bodies WHERE id = $1",
     }
 
@@ -283,6 +287,7 @@ class Bench:
         for connection in connections:
             for name, sql in self.STATEMENTS.items():
                 connection.prepare(name, sql)
+            connection.prepare("stored", connection.value("SELECT stored_statement()"))
         return connections
 
     def check_states(self, database, **expected):
@@ -294,7 +299,7 @@ class Bench:
     def pipeline(self):
         """Deliveries, each a transaction: CPU time of the backends."""
         total = EACH * (self.scale["turns"] + 1)
-        small = self.create_pipeline("small", 2 * total)
+        small = self.create_pipeline("small", 3 * total)
         orders = self.create_pipeline("orders", total)
         psql("orders", "orders.sql")
         orders.execute(f"INSERT INTO orders SELECT 'ORDER_' || n, 0.1 FROM generate_series(1, {total}) AS n")
@@ -313,12 +318,13 @@ class Bench:
             return measure
         costs = self.turns({
             "read 2": deliver(two, "read"), "plain 2": deliver(two, "plain"), "inbox 2": deliver(two, "inbox"),
-            "plain_lz4 2": deliver(two, "plain_lz4"),
+            "plain_lz4 2": deliver(two, "plain_lz4"), "stored 2": deliver(two, "stored"),
             "resend 2": deliver(two, "resend"), "hand 2": deliver(two, "hand"),
+            "receive 2": deliver(two, "receive", "small inbox"),
             "orders 2": deliver(with_orders, "inbox", "orders inbox"),
             "read 1": deliver(one, "read"), "plain 1": deliver(one, "plain"), "inbox 1": deliver(one, "inbox"),
             "resend 1": deliver(one, "resend"), "hand 1": deliver(one, "hand")}, self.scale["turns"])
-        self.check_states(small, applied=2 * total, duplicate=2 * total)
+        self.check_states(small, applied=3 * total, duplicate=2 * total)
         self.check_states(orders, applied=total)
         assert int(orders.value("SELECT count(*) FROM orders WHERE paid_at IS NOT NULL")) == total
         net = {name: [a - b for a, b in zip(costs[name], costs[f"read {name[-1]}"])] for name in costs}
@@ -327,7 +333,9 @@ class Bench:
             self.row(f"insert into cc_inbox, {words}", "hand-written inbox", net[f"inbox {clients}"], net[f"hand {clients}"], 1.0)
             self.row(f"a duplicate, {words}", "the first delivery", net[f"resend {clients}"], net[f"inbox {clients}"], 1.0)
         self.row("insert into cc_inbox, two clients", "plain insert compressed by lz4", net["inbox 2"], net["plain_lz4 2"])
+        self.row("the same two rows stored by SQL, nothing else", "plain insert", net["stored 2"], net["plain 2"])
         self.row("… with a trigger that updates an order", "plain insert", net["orders 2"], net["plain 2"])
+        self.row("cc_receive, two clients", "insert into cc_inbox", net["receive 2"], net["inbox 2"])
         self.row("hand-written inbox, two clients", "plain insert", net["hand 2"], net["plain 2"])
         for connection in (*one, *two, *with_orders, small, orders):
             connection.close()
@@ -361,7 +369,7 @@ class Bench:
                      1.7 if name == "inbox" else None, at_least=True, unit="/s")
         wall = {name: [2e6 / a - 2e6 / b for a, b in zip(rates[f"{name} 2"], rates["read 2"])]
                 for name in ("plain", "inbox", "hand")}
-        self.row("insert into cc_inbox, two clients, wall clock", "plain insert", wall["inbox"], wall["plain"])
+        self.row("insert into cc_inbox, two clients, wall clock", "plain insert", wall["inbox"], wall["plain"], 2.0)
         self.row("hand-written inbox, two clients, wall clock", "plain insert", wall["hand"], wall["plain"])
         database.close()
 

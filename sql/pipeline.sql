@@ -4,6 +4,9 @@
 --   cc_receive ──▶ cc_inbox ──▶ cc_inbox_insert ──▶ cc_deliver ──▶ cc_invoice ──▶ merchant's triggers
 --                                                        ▲
 --   cc_apply (pending and failed rows again) ────────────┘
+--
+-- What runs at every insert is in C++, under the same names in src/pg: it finds rows by index without a plan, as setting up
+-- the executor takes longer than the answer. cc_inbox_insert calls the code of cc_deliver directly. What runs seldom is SQL.
 --------------------------------------------------------------------------------------------------------------------------
 
 -- What a SECURITY DEFINER function calls first. It then has the rights of the owner of the tables, and no others: the
@@ -168,10 +171,16 @@ $$;
 COMMENT ON FUNCTION cc_update_invoice(text, timestamptz, boolean, cc_delivery) IS
     'internal: bring an invoice up to date by a verified delivery; false if it contradicts what is known';
 
--- Decides what becomes of a verified delivery, and applies it. Whatever is raised in here, by the merchant's triggers and
--- constraints too, makes it failed, and undoes no more than what was done in here: the inbox row itself is safe.
--- The merchant's triggers see a search_path that nobody who inserts can choose: this schema, then what a new session of the
--- tables' owner would have.
+-- Decides what becomes of a verified delivery, and applies it:
+--   1. Waits until it is the only delivery of this token and of this invoice (or, with can_wait false, gives up).
+--   2. The token came before with other content: rejected, token_reused. The same content came before: duplicate, unless that
+--      one failed and this is another message; then it is another attempt.
+--   3. A deferred project: pending. Otherwise the invoice is made, or brought up to date by cc_update_invoice, and with the
+--      deferred constraints checked it is applied; or it contradicts what is known: conflict.
+-- Whatever is raised in here, by the merchant's triggers and constraints too, makes it failed, and undoes no more than what was
+-- done in here: the inbox row itself is safe. The merchant's triggers see a search_path that nobody who inserts can choose: this
+-- schema, then what a new session of the tables' owner would have.
+-- Uses the caller's rights. NULL if an argument is NULL; ERROR 22004 if given is no delivery.
 CREATE FUNCTION cc_deliver(inbox_id bigint, project text, received_at timestamptz, accept_test_payments boolean, notify boolean,
                            apply_now boolean, can_wait boolean, given cc_delivery,
                            OUT state text, OUT reason text, OUT error text)
@@ -179,6 +188,10 @@ CREATE FUNCTION cc_deliver(inbox_id bigint, project text, received_at timestampt
 COMMENT ON FUNCTION cc_deliver(bigint, text, timestamptz, boolean, boolean, boolean, boolean, cc_delivery) IS
     'internal: what becomes of a verified delivery; nothing but NULLs if another session is at work on it and can_wait is false';
 
+-- BEFORE INSERT FOR EACH ROW. Reads the project, verifies the body under its secret (and the previous one, while that lasts) as of
+-- now, and hands what is verified to cc_deliver. Whoever inserts decides about project, body, raw and content_type, and nothing else.
+-- ERROR 42P01 if a table is missing, 42804 if its columns are not as cc_setup() made them.
+-- It needs no search_path: it resolves no name by one.
 CREATE FUNCTION cc_inbox_insert() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION cc_inbox_insert() IS 'trigger function: verifies, stores and applies what is inserted into cc_inbox';
@@ -236,12 +249,10 @@ AS $$
 DECLARE
     owner CONSTANT oid := @extschema@.cc_become_owner(to_regclass('@extschema@.cc_inbox'));
 BEGIN
-    RETURN QUERY
-    WITH received AS (
-        INSERT INTO @extschema@.cc_inbox AS i (project, body, content_type)
-        VALUES (cc_receive.project, cc_receive.body, cc_receive.content_type)
-        RETURNING i.state, i.reason)
-    SELECT a.http_status, a.response FROM received AS r, @extschema@.cc_http_answer(r.state, r.reason) AS a;
+    INSERT INTO @extschema@.cc_inbox AS i (project, body, content_type)
+    VALUES (cc_receive.project, cc_receive.body, cc_receive.content_type)
+    RETURNING (@extschema@.cc_http_answer(i.state, i.reason)).* INTO http_status, response;
+    RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION cc_receive(text, text, text) IS
@@ -257,12 +268,10 @@ DECLARE
     owner   CONSTANT oid := @extschema@.cc_become_owner(to_regclass('@extschema@.cc_inbox'));
     as_text CONSTANT text := @extschema@.cc_text_or_null(body);
 BEGIN
-    RETURN QUERY
-    WITH received AS (
-        INSERT INTO @extschema@.cc_inbox AS i (project, body, raw, content_type)
-        VALUES (cc_receive.project, as_text, CASE WHEN as_text IS NULL THEN cc_receive.body END, cc_receive.content_type)
-        RETURNING i.state, i.reason)
-    SELECT a.http_status, a.response FROM received AS r, @extschema@.cc_http_answer(r.state, r.reason) AS a;
+    INSERT INTO @extschema@.cc_inbox AS i (project, body, raw, content_type)
+    VALUES (cc_receive.project, as_text, CASE WHEN as_text IS NULL THEN cc_receive.body END, cc_receive.content_type)
+    RETURNING (@extschema@.cc_http_answer(i.state, i.reason)).* INTO http_status, response;
+    RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION cc_receive(bytea, text, text) IS

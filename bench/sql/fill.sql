@@ -8,7 +8,7 @@ DECLARE
     names  text;
     values_ text;
 BEGIN
-    FOREACH target IN ARRAY '{cc_inbox, cc_invoice, hand_inbox, hand_invoice, plain, plain_lz4}'::regclass[] LOOP
+    FOREACH target IN ARRAY '{cc_inbox, cc_invoice, stored_inbox, stored_invoice, hand_inbox, hand_invoice, plain, plain_lz4}'::regclass[] LOOP
         SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum),
                string_agg(CASE WHEN attname = 'invoice_id' THEN $e$upper(md5(n || 'invoice'))$e$
                                WHEN attname LIKE '%\_digest' AND atttypid = 'bytea'::regtype

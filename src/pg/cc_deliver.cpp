@@ -41,7 +41,7 @@ extern "C" PGDLLEXPORT Datum cc_deliver(PG_FUNCTION_ARGS) {
   using namespace cc::pg;
   const TupleDesc descriptor = ResultDescriptor(fcinfo);
   const Receipt receipt{.schema = SchemaOf(fcinfo),
-                        .inbox_id = PG_GETARG_DATUM(0),
+                        .inbox_id = PG_GETARG_INT64(0),
                         .project = PG_GETARG_DATUM(1),
                         .received_at = PG_GETARG_DATUM(2),
                         .accept_test_payments = PG_GETARG_BOOL(3),

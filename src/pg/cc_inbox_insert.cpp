@@ -19,7 +19,7 @@ namespace {
 
 // --- The row ---
 
-// The columns of cc_inbox in their order. Those before kReceivedAt are given, with the others filled in here.
+// The columns of cc_inbox in their order.
 enum InboxColumn : std::size_t {
   kId, kProject, kReceivedAt, kContentType, kBody, kRaw, kState, kReasonWord, kInvoice, kToken, kContent, kExpiresAt, kError,
   kAttempts, kAppliedAt, kInboxColumns
@@ -150,7 +150,7 @@ void Receive(Oid schema, InboxRow& row) {
   if (!delivery.nulls[kReason]) return Reject(row, delivery.values[kReason]);
   if (project.require_order_id && delivery.nulls[kOrderId]) return Reject(row, CStringGetTextDatum("missing_order_id"));
   const Receipt receipt{.schema = schema,
-                        .inbox_id = row.values[kId],
+                        .inbox_id = row.nulls[kId] ? 0 : DatumGetInt64(row.values[kId]),
                         .project = row.values[kProject],
                         .received_at = row.values[kReceivedAt],
                         .accept_test_payments = project.accept_test_payments,

@@ -56,7 +56,7 @@ struct Earlier {
 // The next row but the delivery's own.
 bool Next(Scan& scan, Relation inbox, const Receipt& receipt, const Delivery& delivery, Earlier& earlier) {
   for (HeapTuple row; (row = scan.Next()) != nullptr;) {
-    if (ColumnOf(inbox, row, "id", INT8OID).value == receipt.inbox_id) continue;
+    if (DatumGetInt64(ColumnOf(inbox, row, "id", INT8OID).value) == receipt.inbox_id) continue;
     const NullableDatum content = ColumnOf(inbox, row, "content_digest", BYTEAOID);
     earlier.state = ViewOf(DatumGetTextPP(ColumnOf(inbox, row, "state", TEXTOID).value));
     earlier.same_content = !content.isnull && ViewOf(DatumGetByteaPP(content.value)) ==

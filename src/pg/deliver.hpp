@@ -7,14 +7,14 @@ namespace cc::pg {
 
 /// Where a delivery came from, and how its project takes it.
 struct Receipt {
-  Oid schema;        ///< of the tables
-  Datum inbox_id;    ///< bigint
-  Datum project;     ///< text
-  Datum received_at; ///< timestamptz
+  Oid schema;  ///< of the tables
+  std::int64_t inbox_id;
+  Datum project;      ///< text
+  Datum received_at;  ///< timestamptz
   bool accept_test_payments;
   bool notify;
-  bool apply_now;    ///< or leave it pending
-  bool can_wait;     ///< while another session has the same token or invoice in hand
+  bool apply_now;  ///< or leave it pending
+  bool can_wait;   ///< while another session has the same token or invoice in hand
 };
 
 /// What cc_inbox says of it.

@@ -1,0 +1,23 @@
+-- Nothing but the storing: the two rows that a delivery makes, with their indexes, by one statement of SQL. Nothing is verified,
+-- nothing is looked up, and what fails takes the postback with it.
+CREATE TABLE stored_inbox (LIKE cc_inbox INCLUDING ALL);
+CREATE TABLE stored_invoice (LIKE cc_invoice INCLUDING ALL);
+
+-- What the statement takes the invoice's other columns from; not compressed, as it is when it comes from a body.
+CREATE TABLE stored_sample (LIKE cc_invoice);
+ALTER TABLE stored_sample ALTER info SET STORAGE PLAIN;
+INSERT INTO stored_sample SELECT * FROM cc_invoice;
+
+CREATE FUNCTION stored_statement() RETURNS text LANGUAGE sql AS $$
+    SELECT format($f$
+        WITH inbox AS (
+            INSERT INTO stored_inbox (project, received_at, content_type, body, state, invoice_id, token_digest, content_digest,
+                                      token_expires_at, attempts, applied_at)
+            SELECT 'default', now(), 'application/json', body, 'applied', upper(left(md5(id::text), 12)), sha256(int8send(id)),
+                   sha256(int8send(-id)), now(), 1, now()
+              FROM bodies WHERE id = $1)
+        INSERT INTO stored_invoice SELECT %s FROM stored_sample AS s$f$,
+        string_agg(CASE WHEN attname = 'invoice_id' THEN 'upper(left(md5($1::text), 12))' ELSE 's.' || quote_ident(attname) END, ', '
+                   ORDER BY attnum))
+      FROM pg_attribute WHERE attrelid = 'stored_invoice'::regclass AND attnum > 0
+$$;
