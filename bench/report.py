@@ -66,7 +66,7 @@ def write(folder, name, facts, rows, curves):
 {facts['machine']}; {facts['system']}; PostgreSQL {facts['postgresql']}; cryptocloud_postback {facts['extension']}.
 {settings}.
 Costs are CPU time of the backend (where it says so, wall clock), less what reading the body takes. Each ratio is the median
-of the ratios of at least {min(row["turns"] for row in rows)} turns, in each of which both sides were measured one after the other.
+of the ratios of {min((row["turns"] for row in rows if row["unit"] != "kB"), default=1)} turns or more, in each of which both sides were measured one after the other; of memory there is one.
 """
     folder.mkdir(exist_ok=True)
     (folder / f"{name}.md").write_text(text, encoding="utf-8")

@@ -190,7 +190,7 @@ COMMENT ON FUNCTION cc_deliver(bigint, text, timestamptz, boolean, boolean, bool
 
 -- BEFORE INSERT FOR EACH ROW. Reads the project, verifies the body under its secret (and the previous one, while that lasts) as of
 -- now, and hands what is verified to cc_deliver. Whoever inserts decides about project, body, raw and content_type, and nothing else.
--- ERROR 42P01 if a table is missing, 42804 if its columns are not as cc_setup() made them.
+-- ERROR 42P01 if a table is missing, 42804 if its columns are not as cc_setup() makes them.
 -- It needs no search_path: it resolves no name by one.
 CREATE FUNCTION cc_inbox_insert() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER AS 'MODULE_PATHNAME';

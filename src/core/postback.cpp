@@ -126,15 +126,18 @@ std::int64_t Add(std::int64_t a, std::int64_t b) noexcept {
   return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;  // b is not negative
 }
 
-// A string `id` or `uuid` that names another invoice makes the token another's. A number, or anything else, binds nothing.
-bool NamesAnotherInvoice(const Document& claims, std::string_view invoice_id) noexcept {
+// A string `id` or `uuid` binds the token to the invoice that it names. A number, or anything else, binds nothing.
+enum class Binding : std::uint8_t { kNone, kThisInvoice, kAnotherInvoice };
+
+Binding BindingOf(const Document& claims, std::string_view invoice_id) noexcept {
+  Binding binding = Binding::kNone;
   for (const std::string_view name : {"id", "uuid"}) {
     const Node* const claim = claims.FindMember(claims.root(), name);
-    if (claim != nullptr && claim->kind == Kind::kString &&
-        FieldReader::WithoutPrefix(claims.TextOf(*claim)) != invoice_id)
-      return true;
+    if (claim == nullptr || claim->kind != Kind::kString) continue;
+    if (FieldReader::WithoutPrefix(claims.TextOf(*claim)) != invoice_id) return Binding::kAnotherInvoice;
+    binding = Binding::kThisInvoice;
   }
-  return false;
+  return binding;
 }
 
 }  // namespace
@@ -154,12 +157,15 @@ TokenVerdict VerifyToken(const Postback& postback, std::span<const std::string_v
                          HmacSha256& hmac, const Workspace& workspace) noexcept {
   TokenVerdict verdict = CheckToken(postback.fields.token, secrets, hmac, workspace);
   if (verdict.crypto_failed || verdict.reason != Reason::kVerified) return verdict;
+  const Binding binding = BindingOf(verdict.claims, postback.fields.invoice_id);
   if (verdict.times.not_before > Add(clock.at, clock.leeway))
     verdict.reason = Reason::kTokenNotYetValid;
   else if (clock.at >= Add(verdict.times.expires_at, clock.leeway))
     verdict.reason = Reason::kTokenExpired;
-  else if (NamesAnotherInvoice(verdict.claims, postback.fields.invoice_id))
+  else if (binding == Binding::kAnotherInvoice)
     verdict.reason = Reason::kInvoiceMismatch;
+  else
+    verdict.names_invoice = binding == Binding::kThisInvoice;
   return verdict;
 }
 

@@ -27,7 +27,8 @@ struct TokenVerdict {
   Reason reason = Reason::kMalformedToken;
   bool crypto_failed = false;
   TokenTimes times;
-  Document claims;  ///< empty unless the token could be read
+  Document claims;             ///< empty unless the token could be read
+  bool names_invoice = false;  ///< VerifyToken: verified, and a claim names the invoice, so that the token is good for no other
 };
 
 /// Checks everything that the token decides by itself: form, algorithm, signature under one of `secrets`, claims.

@@ -60,16 +60,13 @@ struct InboxRow {
 };
 
 // With what is to be filled in NULL.
-InboxRow ReadRow(HeapTuple tuple, TupleDesc descriptor) {
+InboxRow ReadRow(Relation inbox, HeapTuple tuple) {
   InboxRow row;
-  ColumnFinder columns(descriptor);
+  ColumnFinder columns(inbox);
   for (std::size_t i = 0; i < kInboxColumns; ++i) {
-    row.numbers[i] = columns.Find(kColumns[i].name, kColumns[i].type);
-    if (row.numbers[i] == 0)
-      ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                      errmsg("column \"%s\" of \"cc_inbox\" is not there as cc_setup() made it", kColumns[i].name)));
+    row.numbers[i] = columns.Get(kColumns[i].name, kColumns[i].type);
     row.nulls[i] = true;
-    if (kColumns[i].is_given) row.values[i] = heap_getattr(tuple, row.numbers[i], descriptor, &row.nulls[i]);
+    if (kColumns[i].is_given) row.values[i] = heap_getattr(tuple, row.numbers[i], RelationGetDescr(inbox), &row.nulls[i]);
   }
   return row;
 }
@@ -82,7 +79,7 @@ const varlena* DetoastedOrNull(NullableDatum value) {
 
 struct Project {
   NullableDatum secret, previous_secret, previous_secret_until, leeway;
-  bool require_order_id, accept_test_payments, notify, is_deferred;
+  bool require_order_id, accept_test_payments, notify, is_immediate;
 };
 
 // A copy of the row. False if there is no such project.
@@ -100,7 +97,7 @@ bool FindProject(Oid schema, Datum name, Project& project) {
                .require_order_id = boolean("require_order_id"),
                .accept_test_payments = boolean("accept_test_payments"),
                .notify = boolean("notify"),
-               .is_deferred = ViewOf(DatumGetTextPP(ColumnOf(table, row, "apply", TEXTOID).value)) == "deferred"};
+               .is_immediate = ViewOf(DatumGetTextPP(ColumnOf(table, row, "apply", TEXTOID).value)) == "immediate"};
   }
   scan.End();
   CloseTable(table);
@@ -155,12 +152,12 @@ void Receive(Oid schema, InboxRow& row) {
                         .received_at = row.values[kReceivedAt],
                         .accept_test_payments = project.accept_test_payments,
                         .notify = project.notify,
-                        .apply_now = !project.is_deferred,
+                        .apply_now = project.is_immediate,
                         .can_wait = true};
   SetOutcome(row, delivery, Deliver(receipt, delivery));
 }
 
-HeapTuple WithFilledIn(HeapTuple tuple, TupleDesc descriptor, const InboxRow& row) {
+HeapTuple WithFilledIn(Relation inbox, HeapTuple tuple, const InboxRow& row) {
   InboxRow filled;
   int count = 0;
   for (std::size_t i = 0; i < kInboxColumns; ++i) {
@@ -169,7 +166,7 @@ HeapTuple WithFilledIn(HeapTuple tuple, TupleDesc descriptor, const InboxRow& ro
     filled.values[count] = row.values[i];
     filled.nulls[count++] = row.nulls[i];
   }
-  return heap_modify_tuple_by_cols(tuple, descriptor, count, filled.numbers, filled.values, filled.nulls);
+  return heap_modify_tuple_by_cols(tuple, RelationGetDescr(inbox), count, filled.numbers, filled.values, filled.nulls);
 }
 
 }  // namespace
@@ -185,11 +182,10 @@ extern "C" PGDLLEXPORT Datum cc_inbox_insert(PG_FUNCTION_ARGS) {
   CheckNotCancelled();
   BecomeOwner(RelationGetRelid(trigger->tg_relation));
 
-  const TupleDesc descriptor = RelationGetDescr(trigger->tg_relation);
-  InboxRow row = ReadRow(trigger->tg_trigtuple, descriptor);
+  InboxRow row = ReadRow(trigger->tg_relation, trigger->tg_trigtuple);
   if (row.nulls[kProject]) row.Set(kProject, CStringGetTextDatum("default"));
   row.Set(kReceivedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
   row.Set(kAttempts, Int32GetDatum(0));
   Receive(SchemaOf(fcinfo), row);
-  return PointerGetDatum(WithFilledIn(trigger->tg_trigtuple, descriptor, row));
+  return PointerGetDatum(WithFilledIn(trigger->tg_relation, trigger->tg_trigtuple, row));
 }

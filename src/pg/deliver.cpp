@@ -81,20 +81,29 @@ Outcome CompareWithToken(Relation inbox, const Receipt& receipt, const Delivery&
   return outcome;
 }
 
-// The same content under another token is a duplicate too, but for one that failed: then this is another attempt.
-Outcome CompareWithInvoice(Relation inbox, const Receipt& receipt, const Delivery& delivery) {
+// The same content under another token is a duplicate too, but for one that failed: then this is another attempt. `is_first` says
+// whether anything at all of this invoice came before.
+Outcome CompareWithInvoice(Relation inbox, const Receipt& receipt, const Delivery& delivery, bool& is_first) {
   Outcome outcome;
+  is_first = true;
   Scan scan(inbox, "cc_inbox_invoice", {{"invoice_id", delivery.values[kInvoiceId]}, {"project", receipt.project}});
-  for (Earlier earlier; outcome.state == nullptr && Next(scan, inbox, receipt, delivery, earlier);)
+  for (Earlier earlier; outcome.state == nullptr && Next(scan, inbox, receipt, delivery, earlier);) {
+    is_first = false;
     if (earlier.counts() && earlier.same_content && earlier.state != "failed") outcome.state = "duplicate";
+  }
   scan.End();
   return outcome;
 }
 
 Outcome CompareWithInbox(const Receipt& receipt, const Delivery& delivery) {
   const Relation inbox = OpenTable(receipt.schema, "cc_inbox");
-  Outcome outcome = CompareWithToken(inbox, receipt, delivery);
-  if (outcome.state == nullptr) outcome = CompareWithInvoice(inbox, receipt, delivery);
+  bool is_first;
+  Outcome outcome = CompareWithInvoice(inbox, receipt, delivery, is_first);
+  // A token that names its invoice did not come before either.
+  if (!is_first || !delivery.token_names_invoice) {
+    const Outcome by_token = CompareWithToken(inbox, receipt, delivery);
+    if (by_token.state != nullptr) outcome = by_token;
+  }
   CloseTable(inbox);
   return outcome;
 }
@@ -120,8 +129,10 @@ bool Apply(const Receipt& receipt, const Delivery& delivery) {
 }
 
 Outcome Decide(const Receipt& receipt, const Delivery& delivery) {
-  // One delivery of a token and one of an invoice at a time, always in this order.
-  if (!Lock(receipt, delivery.values[kTokenDigest]) || !Lock(receipt, delivery.values[kInvoiceId])) return {};
+  // One delivery of a token and one of an invoice at a time, always in this order. Is the token good for one invoice only, then the
+  // invoice's lock is enough.
+  if (!delivery.token_names_invoice && !Lock(receipt, delivery.values[kTokenDigest])) return {};
+  if (!Lock(receipt, delivery.values[kInvoiceId])) return {};
   // From here on nobody else changes what is looked at.
   CommandCounterIncrement();
   PushActiveSnapshot(GetTransactionSnapshot());

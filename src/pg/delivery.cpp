@@ -110,6 +110,7 @@ Delivery MakeDelivery(const Verification& verification) {
     delivery.Set(kReason, CStringGetTextDatum(ReasonName(verification.reason)));
   } else {
     SetColumns(verification.postback, delivery);
+    delivery.token_names_invoice = verification.token.names_invoice;
     if (verification.token_workspace.text != nullptr)
       delivery.Set(kTokenExpiresAt, TimestampDatum(verification.token.times.expires_at));
   }

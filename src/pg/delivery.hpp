@@ -16,6 +16,7 @@ enum DeliveryColumn : std::size_t {
 struct Delivery {
   Datum values[kDeliveryColumns];
   bool nulls[kDeliveryColumns];
+  bool token_names_invoice = false;  ///< it is known that the token is good for no other invoice
 
   NullableDatum At(std::size_t column) const { return {values[column], nulls[column]}; }
   void Set(std::size_t column, Datum value) {

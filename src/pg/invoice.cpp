@@ -153,7 +153,7 @@ bool Arrange(const Values& values, Relation table, Row& row) {
     dropped += TupleDescAttr(descriptor, i)->attisdropped ? 1 : 0;
   }
   if (descriptor->natts - dropped != kColumnCount) return false;
-  ColumnFinder columns(descriptor);
+  ColumnFinder columns(table);
   for (const InvoiceColumn& column : kInvoiceColumns) {
     const AttrNumber number = columns.Find(column.name, TypeOf(column.source));
     if (number == 0) return false;

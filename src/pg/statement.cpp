@@ -67,8 +67,4 @@ bool Execute(Statement& statement, Oid schema, const Parameter* parameters, int 
   return first_value;
 }
 
-bool Execute(Statement& statement, Oid schema, std::initializer_list<Parameter> parameters) {
-  return Execute(statement, schema, parameters.begin(), static_cast<int>(parameters.size()));
-}
-
 }  // namespace cc::pg

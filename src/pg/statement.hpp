@@ -1,8 +1,6 @@
 // An SQL statement of the pipeline, run with a plan that is kept for the session.
 #pragma once
 
-#include <initializer_list>
-
 #include "pg/postgres.hpp"
 
 extern "C" {
@@ -27,6 +25,5 @@ struct Statement {
 
 /// Runs it. Returns what it returned, if that is a boolean; false if nothing or NULL.
 bool Execute(Statement& statement, Oid schema, const Parameter* parameters, int count);
-bool Execute(Statement& statement, Oid schema, std::initializer_list<Parameter> parameters);
 
 }  // namespace cc::pg

@@ -27,21 +27,20 @@ namespace {
 constexpr int kMaxKeys = 2;
 
 ScanKeyData MakeKey(Relation table, const Key& key) {
-  const TupleDesc descriptor = RelationGetDescr(table);
-  ColumnFinder columns(descriptor);
-  AttrNumber column = columns.Find(key.column, TEXTOID);
-  RegProcedure equal = F_TEXTEQ;
-  if (column == 0) {
-    column = columns.Find(key.column, BYTEAOID);
-    equal = F_BYTEAEQ;
-  }
-  if (column == 0)
-    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                    errmsg("column \"%s\" of \"%s\" is not there as cc_setup() made it", key.column, RelationGetRelationName(table))));
+  ColumnFinder columns(table);
+  const bool is_text = columns.Find(key.column, TEXTOID) != 0;
+  const AttrNumber column = columns.Get(key.column, is_text ? TEXTOID : BYTEAOID);
   ScanKeyData result;
   ScanKeyEntryInitialize(&result, 0, column, BTEqualStrategyNumber, InvalidOid,
-                         TupleDescAttr(descriptor, column - 1)->attcollation, equal, key.value);
+                         TupleDescAttr(RelationGetDescr(table), column - 1)->attcollation, is_text ? F_TEXTEQ : F_BYTEAEQ, key.value);
   return result;
+}
+
+// As the planner decides it: an index that was built beside updates is not for transactions that are older than it.
+bool IsReady(Relation index) {
+  return index->rd_index->indisvalid &&
+         (!index->rd_index->indcheckxmin ||
+          TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin));
 }
 
 // The index of that name, open, if it can be searched for these keys; they then have its collations.
@@ -49,7 +48,7 @@ Relation OpenUsableIndex(Relation table, const char* name, ScanKeyData* keys, in
   const Oid oid = get_relname_relid(name, RelationGetNamespace(table));
   if (!OidIsValid(oid) || get_rel_relkind(oid) != RELKIND_INDEX) return nullptr;
   const Relation index = index_open(oid, AccessShareLock);
-  bool usable = index->rd_index->indrelid == RelationGetRelid(table) && index->rd_index->indisvalid &&
+  bool usable = IsReady(index) && index->rd_index->indrelid == RelationGetRelid(table) &&
                 index->rd_rel->relam == BTREE_AM_OID && IndexRelationGetNumberOfKeyAttributes(index) >= count;
   for (int i = 0; i < count && usable; ++i) {
     usable = index->rd_index->indkey.values[i] == keys[i].sk_attno;
@@ -99,22 +98,28 @@ Relation OpenTableToInsert(Oid schema, const char* name) { return Open(schema, n
 void CloseTable(Relation table) { table_close(table, NoLock); }
 
 AttrNumber ColumnFinder::Find(const char* name, Oid type) noexcept {
-  for (int tried = 0; tried < descriptor_->natts; ++tried) {
-    if (next_ == descriptor_->natts) next_ = 0;
-    const auto* const column = TupleDescAttr(descriptor_, next_++);
+  const TupleDesc descriptor = RelationGetDescr(table_);
+  for (int tried = 0; tried < descriptor->natts; ++tried) {
+    if (next_ == descriptor->natts) next_ = 0;
+    const auto* const column = TupleDescAttr(descriptor, next_++);
     if (!column->attisdropped && std::strcmp(NameStr(column->attname), name) == 0)
       return column->atttypid == type && column->atttypmod == -1 ? column->attnum : AttrNumber{0};
   }
   return 0;
 }
 
-NullableDatum ColumnOf(Relation table, HeapTuple row, const char* name, Oid type) {
-  const AttrNumber column = ColumnFinder(RelationGetDescr(table)).Find(name, type);
-  if (column == 0)
+AttrNumber ColumnFinder::Get(const char* name, Oid type) {
+  const AttrNumber number = Find(name, type);
+  if (number == 0)
     ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                    errmsg("column \"%s\" of \"%s\" is not there as cc_setup() made it", name, RelationGetRelationName(table))));
+                    errmsg("column \"%s\" of \"%s\" is not as cc_setup() makes it", name, RelationGetRelationName(table_)),
+                    errhint("SELECT cc_setup() brings tables of an earlier version up to date.")));
+  return number;
+}
+
+NullableDatum ColumnOf(Relation table, HeapTuple row, const char* name, Oid type) {
   NullableDatum result;
-  result.value = heap_getattr(row, column, RelationGetDescr(table), &result.isnull);
+  result.value = heap_getattr(row, ColumnFinder(table).Get(name, type), RelationGetDescr(table), &result.isnull);
   return result;
 }
 
@@ -138,8 +143,7 @@ void Scan::End() { systable_endscan(scan_); }  // closes the index as well
 bool IsPlain(Relation table) {
   const TupleConstr* const constraints = RelationGetDescr(table)->constr;
   const TriggerDesc* const triggers = table->trigdesc;
-  return table->rd_rules == nullptr &&
-         (constraints == nullptr || constraints->num_check == 0) &&
+  return table->rd_rules == nullptr && (constraints == nullptr || constraints->num_check == 0) &&
          (triggers == nullptr || (!triggers->trig_insert_before_statement && !triggers->trig_insert_after_statement &&
                                   !triggers->trig_insert_new_table)) &&
          HasPlainIndexes(table) && pg_class_aclcheck(RelationGetRelid(table), GetUserId(), ACL_INSERT) == ACLCHECK_OK;
@@ -157,6 +161,7 @@ void InsertRow(Relation table, const Datum* values, const bool* nulls) {
   const auto columns = static_cast<std::size_t>(RelationGetDescr(table)->natts);
   std::memcpy(row->tts_values, values, columns * sizeof(Datum));
   std::memcpy(row->tts_isnull, nulls, columns * sizeof(bool));
+  row->tts_tableOid = RelationGetRelid(table);
   ExecStoreVirtualTuple(row);
 
   AfterTriggerBeginQuery();

@@ -29,17 +29,19 @@ void CloseTable(Relation table);
 /// Finds columns by name. Quickest when they are asked for in the order that the table has them in.
 class ColumnFinder {
  public:
-  explicit ColumnFinder(TupleDesc descriptor) noexcept : descriptor_(descriptor) {}
+  explicit ColumnFinder(Relation table) noexcept : table_(table) {}
 
   /// The column's number, or 0 unless there is one of this name and type, without a modifier such as the 40 of varchar(40).
   AttrNumber Find(const char* name, Oid type) noexcept;
+  /// The same, but ERROR 42804 if there is none.
+  AttrNumber Get(const char* name, Oid type);
 
  private:
-  TupleDesc descriptor_;
+  Relation table_;
   int next_ = 0;
 };
 
-/// The value of a column that must be there and of this type: ERROR 42804 otherwise.
+/// The value of a column. ERROR 42804 if there is none of this name and type.
 NullableDatum ColumnOf(Relation table, HeapTuple row, const char* name, Oid type);
 
 /// What a text or bytea column must be equal to.
@@ -48,8 +50,8 @@ struct Key {
   Datum value;
 };
 
-/// The rows with these keys, by the index of that name. Should that be missing, invalid or of other columns, all rows are read.
-/// Sees what the active snapshot does.
+/// The rows with these keys, by the index of that name; if it is partial, then those in it. Should it be missing, invalid or of
+/// other columns, all rows are read. Sees what the active snapshot does.
 class Scan {
  public:
   Scan(Relation table, const char* index, std::initializer_list<Key> keys);

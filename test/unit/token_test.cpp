@@ -15,6 +15,7 @@ struct Verdict {
   Reason reason;
   std::int64_t expires_at;
   std::string claims;
+  bool names_invoice;
 };
 
 Verdict Verify(std::string_view token, std::span<const std::string_view> secrets, Clock clock = kClock,
@@ -27,7 +28,7 @@ Verdict Verify(std::string_view token, std::span<const std::string_view> secrets
   const ExactWorkspace workspace = ExactWorkspace::ForJson(token.size());
   const TokenVerdict verdict = VerifyToken(postback, secrets, clock, hmac, workspace.get());
   EXPECT_FALSE(verdict.crypto_failed);
-  return {verdict.reason, verdict.times.expires_at, verdict.claims.count == 0 ? "" : Show(verdict.claims)};
+  return {verdict.reason, verdict.times.expires_at, verdict.claims.count == 0 ? "" : Show(verdict.claims), verdict.names_invoice};
 }
 
 Reason Check(std::string_view token, std::string_view secret = kSecret) { return Verify(token, {&secret, 1}).reason; }
@@ -417,6 +418,20 @@ TEST(Token, ItsPrefixIsTakenOffOnceOnBothSides) {
   };
   EXPECT_EQ(verify("INV-INV-X", "INV-X"), "verified");
   EXPECT_EQ(verify("INV-X", "INV-X"), "invoice_mismatch");
+}
+
+TEST(Token, NamesItsInvoiceOnlyByAStringAndOnlyWhenItIsVerified) {
+  const std::string_view secret = kSecret;
+  const auto names = [&](std::string_view claims) { return Verify(Sign(kHeader, claims), {&secret, 1}, kClock, "ILRAJE1Q").names_invoice; };
+  EXPECT_TRUE(names(R"({"exp":1769509700,"id":"ILRAJE1Q"})"));
+  EXPECT_TRUE(names(R"({"exp":1769509700,"id":13,"uuid":"INV-ILRAJE1Q"})"));
+  EXPECT_FALSE(names(R"({"exp":1769509700})"));
+  EXPECT_FALSE(names(R"({"exp":1769509700,"id":13})"));
+  EXPECT_FALSE(names(R"({"exp":1769509700,"id":"OTHER"})"));
+  EXPECT_FALSE(names(R"({"exp":1769509700,"id":"ILRAJE1Q","uuid":"OTHER"})"));
+  EXPECT_FALSE(names(R"({"exp":1,"id":"ILRAJE1Q"})")) << "expired";
+  const std::string_view another = "another";
+  EXPECT_FALSE(Verify(Sign(kHeader, R"({"exp":1769509700,"id":"ILRAJE1Q"})"), {&another, 1}, kClock, "ILRAJE1Q").names_invoice);
 }
 
 // --- Precedence ---

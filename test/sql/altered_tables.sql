@@ -1,0 +1,86 @@
+-- The tables are the merchant's. What they change is put up with, or refused with a clear error; nothing is taken twice.
+SET client_min_messages = warning;
+CREATE EXTENSION cryptocloud_postback;
+SELECT cc_setup();
+INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 's3cret');
+CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1) RETURNS text LANGUAGE sql AS $$
+    SELECT cc_sample_postback('s3cret', invoice_id => invoice, amount_crypto => amount, expires_at => clock_timestamp() + interval '5 min')
+$$;
+SELECT format('{"status":"success","invoice_id":"N","amount_crypto":1,"currency":"BNB","token":"%s"}',
+              cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now() + interval '1 min')), 's3cret')) AS unbound \gset
+-- All that indexes are asked for: the token, the content, the invoice, the project
+CREATE PROCEDURE deliver(invoice text, unbound text) LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO cc_inbox (body) VALUES (sample(invoice)), (sample(invoice)), (sample(invoice, 2)), (sample(invoice, 1)),
+                                       (replace(unbound, '"N"', format('"%sN"', invoice))), (replace(unbound, '"N"', format('"%sM"', invoice)));
+    INSERT INTO cc_inbox (project, body) VALUES ('second', sample(invoice)), ('third', sample(invoice));
+END $$;
+CREATE VIEW states AS SELECT string_agg(concat_ws('/', state, reason), ' ' ORDER BY id) FROM cc_inbox WHERE id > (SELECT max(id) - 8 FROM cc_inbox);
+
+CALL deliver('A', :'unbound');
+SELECT * FROM states;
+-- Without its indexes; with others of their names; a primary key of another name
+DROP INDEX cc_inbox_token, cc_inbox_invoice;
+TRUNCATE cc_inbox;
+CALL deliver('B', :'unbound');
+SELECT * FROM states;
+CREATE INDEX cc_inbox_token ON cc_inbox (state);
+CREATE INDEX cc_inbox_invoice ON cc_inbox USING hash (invoice_id);
+ALTER INDEX cc_invoice_pkey RENAME TO something;
+CREATE VIEW cc_invoice_pkey AS SELECT;
+ALTER TABLE cc_project DROP CONSTRAINT cc_project_pkey;
+TRUNCATE cc_inbox;
+CALL deliver('C', :'unbound');
+SELECT * FROM states;
+DROP VIEW cc_invoice_pkey;
+DROP INDEX cc_inbox_token, cc_inbox_invoice;
+SELECT cc_setup();
+-- Further columns, and such that were dropped
+ALTER TABLE cc_inbox ADD seen boolean NOT NULL DEFAULT false, ADD gone text;
+ALTER TABLE cc_inbox DROP gone;
+ALTER TABLE cc_project ADD note text, DROP CONSTRAINT cc_project_check;
+TRUNCATE cc_inbox;
+CALL deliver('D', :'unbound');
+SELECT * FROM states;
+SELECT invoice_id, count(*), sum(amount_crypto) FROM cc_invoice GROUP BY 1 ORDER BY 1;
+
+-- Columns of another type, row-level security that binds the owner, partitions
+BEGIN;
+ALTER TABLE cc_inbox ALTER content_type TYPE varchar(100);
+INSERT INTO cc_inbox (body) VALUES ('{}');
+ROLLBACK;
+BEGIN;
+ALTER TABLE cc_project RENAME leeway TO tolerance;
+INSERT INTO cc_inbox (body) VALUES ('{}');
+ROLLBACK;
+CREATE ROLE regress_shop;
+GRANT USAGE, CREATE ON SCHEMA public TO regress_shop;
+ALTER TABLE cc_project OWNER TO regress_shop;
+ALTER TABLE cc_inbox OWNER TO regress_shop;
+ALTER TABLE cc_invoice OWNER TO regress_shop;
+ALTER TABLE cc_invoice ENABLE ROW LEVEL SECURITY;
+INSERT INTO cc_inbox (body) VALUES (sample('E')) RETURNING state, error;
+ALTER TABLE cc_invoice FORCE ROW LEVEL SECURITY;
+INSERT INTO cc_inbox (body) VALUES (sample('F')) RETURNING state, error;
+ALTER TABLE cc_invoice NO FORCE ROW LEVEL SECURITY;
+SELECT cc_apply();
+BEGIN;
+ALTER TABLE cc_invoice RENAME TO old_invoice;
+CREATE TABLE cc_invoice (LIKE old_invoice) PARTITION BY HASH (invoice_id);
+ALTER TABLE cc_invoice OWNER TO regress_shop;
+INSERT INTO cc_inbox (body) VALUES (sample('G')) RETURNING state, error;
+ROLLBACK;
+-- The owner may not insert any more
+REVOKE INSERT ON cc_invoice FROM regress_shop;
+INSERT INTO cc_inbox (body) VALUES (sample('H')) RETURNING state, left(error, 46) AS error;
+GRANT INSERT ON cc_invoice TO regress_shop;
+SELECT cc_apply();
+SELECT invoice_id, state, attempts FROM cc_inbox WHERE invoice_id IN ('E', 'F', 'G', 'H') ORDER BY 1;
+
+DROP VIEW states;
+DROP TABLE cc_project, cc_inbox, cc_invoice;
+DROP PROCEDURE deliver;
+DROP FUNCTION sample;
+DROP EXTENSION cryptocloud_postback;
+REVOKE ALL ON SCHEMA public FROM regress_shop;
+DROP ROLE regress_shop;
