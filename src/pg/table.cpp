@@ -1,6 +1,8 @@
 #include "pg/table.hpp"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 extern "C" {
 #include "access/htup_details.h"
@@ -43,18 +45,28 @@ bool IsReady(Relation index) {
           TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin));
 }
 
-// The index of that name, open, if it can be searched for these keys; they then have its collations.
+// Brings the keys into the order of the index and gives them its collations. False if they are not on its first columns.
+bool FitKeys(Relation index, ScanKeyData* keys, int count) {
+  if (IndexRelationGetNumberOfKeyAttributes(index) < count) return false;
+  for (int i = 0; i < count; ++i) {
+    ScanKeyData* const key = std::find_if(keys + i, keys + count, [&](const ScanKeyData& candidate) {
+      return candidate.sk_attno == index->rd_index->indkey.values[i];
+    });
+    if (key == keys + count) return false;
+    std::swap(keys[i], *key);
+    keys[i].sk_collation = index->rd_indcollation[i];
+  }
+  return true;
+}
+
+// The index of that name, open, if it can be searched for these keys.
 Relation OpenUsableIndex(Relation table, const char* name, ScanKeyData* keys, int count) {
   const Oid oid = get_relname_relid(name, RelationGetNamespace(table));
   if (!OidIsValid(oid) || get_rel_relkind(oid) != RELKIND_INDEX) return nullptr;
   const Relation index = index_open(oid, AccessShareLock);
-  bool usable = IsReady(index) && index->rd_index->indrelid == RelationGetRelid(table) &&
-                index->rd_rel->relam == BTREE_AM_OID && IndexRelationGetNumberOfKeyAttributes(index) >= count;
-  for (int i = 0; i < count && usable; ++i) {
-    usable = index->rd_index->indkey.values[i] == keys[i].sk_attno;
-    keys[i].sk_collation = index->rd_indcollation[i];
-  }
-  if (usable) return index;
+  if (index->rd_index->indrelid == RelationGetRelid(table) && index->rd_rel->relam == BTREE_AM_OID && IsReady(index) &&
+      FitKeys(index, keys, count))
+    return index;
   index_close(index, AccessShareLock);
   return nullptr;
 }
