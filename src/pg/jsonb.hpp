@@ -1,7 +1,7 @@
 // Document to jsonb, in one pass, in jsonb's own stored form (see PostgreSQL's utils/jsonb.h).
 //
 // PostgreSQL's own way (pushJsonbValue, JsonbValueToJsonb) builds a tree of JsonbValues first and writes it afterwards. The
-// nodes of a Document are a tree already. That both give the same bytes is what test/sql/jsonb.sql shows.
+// nodes of a Document are a tree already. That both give the same bytes is what test/t/jsonb.pl shows.
 #pragma once
 
 #include "core/document.hpp"
