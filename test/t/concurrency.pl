@@ -48,6 +48,12 @@ my $token = $node->safe_psql('postgres', "SELECT cc_sign_token(jsonb_build_objec
 my @unbound = map { qq({"status":"success","invoice_id":"$_","amount_crypto":1,"currency":"BNB","token":"$token"}) } qw(UNBOUND1 UNBOUND2);
 is_deeply([ overlap(deliver($unbound[0]), deliver($unbound[1]), 'COMMIT;') ], [ 'applied', 'token_reused' ], 'one token at once for two invoices is used once');
 
+# A token that names its invoice, with another amount
+my $bound = postback('BOUND', 1);
+(my $raised = $bound) =~ s/("amount_crypto": )1\b/${1}1000/ or die $bound;
+is_deeply([ overlap(deliver($bound), deliver($raised), 'COMMIT;') ], [ 'applied', 'token_reused' ], 'one token at once with two amounts is used once');
+is($node->safe_psql('postgres', "SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'BOUND'"), '1', 'and the first amount stays');
+
 # A lock timeout while another delivery holds the invoice: safe, and applied later
 my $slow = postback('SLOW', 1);
 is(ask($one, 'BEGIN; ' . deliver($slow)), 'applied', 'a delivery holds its invoice');
@@ -68,7 +74,7 @@ ask($one, 'BEGIN; ' . deliver(postback('BUSY', 2)));
 is(ask($two, 'SELECT cc_apply();'), '0', 'cc_apply does not wait for a delivery under way');
 ask($one, 'COMMIT;');
 is(ask($two, 'SELECT cc_apply();'), '1', 'and takes it afterwards');
-is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT invoice_id) FROM paid'), '9|9', 'every invoice was paid once');
+is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT invoice_id) FROM paid'), '10|10', 'every invoice was paid once');
 
 # Many at once, from real clients
 my $crowd = postback('CROWD');
