@@ -64,12 +64,12 @@ CREATE TYPE cc_delivery AS (
 );
 COMMENT ON TYPE cc_delivery IS 'internal: all that a body says, read for the pipeline';
 
--- The times of the service are UTC and carry no zone; the session's time zone has no say in how they are read.
-CREATE FUNCTION cc_read_delivery(body text, raw bytea, content_type text, secret text, previous_secret text,
-                                 at timestamptz, leeway interval) RETURNS cc_delivery
+-- All that a body says, NOT verified, and without token_expires_at; only reason if it cannot be read. The times of the service are
+-- UTC and carry no zone; the session's time zone has no say in how they are read.
+CREATE FUNCTION cc_read_delivery(body text, raw bytea, content_type text) RETURNS cc_delivery
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
-COMMENT ON FUNCTION cc_read_delivery(text, bytea, text, text, text, timestamptz, interval) IS
-    'internal: verify and read a body for the pipeline; with a NULL secret only read it, as it was verified when it came';
+COMMENT ON FUNCTION cc_read_delivery(text, bytea, text) IS
+    'internal: read a body again that was verified when it came';
 
 -- The newer of two values, and the older where the newer is unknown: a form after a JSON never blanks what is known.
 CREATE FUNCTION cc_merge(given_is_newer boolean, given anyelement, known anyelement) RETURNS anyelement
@@ -216,7 +216,7 @@ BEGIN
          LIMIT max_rows
            FOR UPDATE OF i SKIP LOCKED
     LOOP
-        given := @extschema@.cc_read_delivery(waiting.body, waiting.raw, waiting.content_type, NULL, NULL, NULL, NULL);
+        given := @extschema@.cc_read_delivery(waiting.body, waiting.raw, waiting.content_type);
         given.token_expires_at := waiting.token_expires_at;
         result := @extschema@.cc_deliver(waiting.id, waiting.project, waiting.received_at, waiting.accept_test_payments,
                                          waiting.notify, true, false, given);

@@ -77,7 +77,7 @@ RESET ROLE;
 
 -- A hostile search_path, with functions, operators and tables of the same names
 SET ROLE regress_inserter;
-CREATE FUNCTION evil.cc_read_delivery(text, bytea, text, text, text, timestamptz, interval) RETURNS cc_delivery LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'got %', $4; END $$;
+CREATE FUNCTION evil.cc_read_delivery(text, bytea, text) RETURNS cc_delivery LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'got %', $1; END $$;
 CREATE FUNCTION evil.cc_deliver(bigint, text, timestamptz, boolean, boolean, boolean, boolean, cc_delivery) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'got it'; END $$;
 CREATE FUNCTION evil.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS $$ SELECT 'epoch'::timestamptz $$;
 CREATE FUNCTION evil.equal(text, text) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'got % and %', $1, $2; END $$;
