@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "core/earlier.hpp"
 #include "pg/invoice.hpp"
 #include "pg/table.hpp"
 
@@ -44,15 +45,6 @@ bool Lock(const Receipt& receipt, Datum name) {
 
 // --- What came before ---
 
-// A row of cc_inbox, compared with the delivery in hand.
-struct Earlier {
-  std::string_view state;
-  bool same_content;
-
-  // The others changed nothing, and their token is still good.
-  bool counts() const { return state != "rejected" && state != "duplicate"; }
-};
-
 // The next row but the delivery's own.
 bool Next(Scan& scan, Relation inbox, const Receipt& receipt, const Delivery& delivery, Earlier& earlier) {
   for (HeapTuple row; (row = scan.Next()) != nullptr;) {
@@ -66,46 +58,35 @@ bool Next(Scan& scan, Relation inbox, const Receipt& receipt, const Delivery& de
   return false;
 }
 
-// The first use of a token wins: with other content it is refused. The very same message again is a duplicate.
-Outcome CompareWithToken(Relation inbox, const Receipt& receipt, const Delivery& delivery) {
-  Outcome outcome;
+Finding FindByToken(Relation inbox, const Receipt& receipt, const Delivery& delivery) {
+  Finding finding = Finding::kNew;
   Scan scan(inbox, "cc_inbox_token", {{"token_digest", delivery.values[kTokenDigest]}, {"project", receipt.project}});
-  for (Earlier earlier; outcome.state == nullptr && Next(scan, inbox, receipt, delivery, earlier);) {
-    if (!earlier.counts()) continue;
-    if (earlier.same_content)
-      outcome.state = "duplicate";
-    else
-      outcome = {.state = "rejected", .reason = "token_reused"};
-  }
+  for (Earlier earlier; finding == Finding::kNew && Next(scan, inbox, receipt, delivery, earlier);)
+    finding = CompareByToken(earlier);
   scan.End();
-  return outcome;
+  return finding;
 }
 
-// The same content under another token is a duplicate too, but for one that failed: then this is another attempt. `is_first` says
-// whether anything at all of this invoice came before.
-Outcome CompareWithInvoice(Relation inbox, const Receipt& receipt, const Delivery& delivery, bool& is_first) {
-  Outcome outcome;
+// `is_first` says whether nothing at all of this invoice came before.
+Finding FindByInvoice(Relation inbox, const Receipt& receipt, const Delivery& delivery, bool& is_first) {
+  Finding finding = Finding::kNew;
   is_first = true;
   Scan scan(inbox, "cc_inbox_invoice", {{"invoice_id", delivery.values[kInvoiceId]}, {"project", receipt.project}});
-  for (Earlier earlier; outcome.state == nullptr && Next(scan, inbox, receipt, delivery, earlier);) {
-    is_first = false;
-    if (earlier.counts() && earlier.same_content && earlier.state != "failed") outcome.state = "duplicate";
-  }
+  for (Earlier earlier; finding == Finding::kNew && Next(scan, inbox, receipt, delivery, earlier); is_first = false)
+    finding = CompareByInvoice(earlier);
   scan.End();
-  return outcome;
+  return finding;
 }
 
-Outcome CompareWithInbox(const Receipt& receipt, const Delivery& delivery) {
+// What the token says comes first. But a token that names its invoice did not come before either if nothing of the invoice did.
+Finding FindInInbox(const Receipt& receipt, const Delivery& delivery) {
   const Relation inbox = OpenTable(receipt.schema, "cc_inbox");
   bool is_first;
-  Outcome outcome = CompareWithInvoice(inbox, receipt, delivery, is_first);
-  // A token that names its invoice did not come before either.
-  if (!is_first || !delivery.token_names_invoice) {
-    const Outcome by_token = CompareWithToken(inbox, receipt, delivery);
-    if (by_token.state != nullptr) outcome = by_token;
-  }
+  const Finding by_invoice = FindByInvoice(inbox, receipt, delivery, is_first);
+  const bool is_new_token = is_first && delivery.token_names_invoice;
+  const Finding by_token = is_new_token ? Finding::kNew : FindByToken(inbox, receipt, delivery);
   CloseTable(inbox);
-  return outcome;
+  return by_token != Finding::kNew ? by_token : by_invoice;
 }
 
 // --- Applying ---
@@ -128,6 +109,16 @@ bool Apply(const Receipt& receipt, const Delivery& delivery) {
   return changed;
 }
 
+Outcome Settle(Finding finding, const Receipt& receipt, const Delivery& delivery) {
+  switch (finding) {
+    case Finding::kTokenReused: return {.state = "rejected", .reason = "token_reused"};
+    case Finding::kDuplicate: return {.state = "duplicate"};
+    case Finding::kNew: break;
+  }
+  if (!receipt.apply_now) return {.state = "pending"};
+  return {.state = Apply(receipt, delivery) ? "applied" : "conflict"};
+}
+
 Outcome Decide(const Receipt& receipt, const Delivery& delivery) {
   // One delivery of a token and one of an invoice at a time, always in this order. Is the token good for one invoice only, then the
   // invoice's lock is enough.
@@ -136,13 +127,7 @@ Outcome Decide(const Receipt& receipt, const Delivery& delivery) {
   // From here on nobody else changes what is looked at.
   CommandCounterIncrement();
   PushActiveSnapshot(GetTransactionSnapshot());
-  Outcome outcome = CompareWithInbox(receipt, delivery);
-  if (outcome.state == nullptr) {
-    if (receipt.apply_now)
-      outcome.state = Apply(receipt, delivery) ? "applied" : "conflict";
-    else
-      outcome.state = "pending";
-  }
+  const Outcome outcome = Settle(FindInInbox(receipt, delivery), receipt, delivery);
   PopActiveSnapshot();
   return outcome;
 }

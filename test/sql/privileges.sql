@@ -9,7 +9,7 @@ INSERT INTO orders VALUES ('ORDER_93223');
 CREATE FUNCTION mark_paid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE orders SET paid = true WHERE id = NEW.order_id; RETURN NULL; END $$;
 CREATE TRIGGER mark_paid AFTER INSERT OR UPDATE OF paid_at ON cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION mark_paid();
 SELECT cc_sample_postback('s3cret', invoice_id => 'A') AS a, cc_sample_postback('s3cret', invoice_id => 'B') AS b, cc_sample_postback('s3cret', invoice_id => 'C') AS c,
-       cc_sample_postback('s3cret', invoice_id => 'D') AS d \gset
+       cc_sample_postback('s3cret', invoice_id => 'D') AS d, cc_sample_postback('s3cret', invoice_id => 'D', amount_crypto => 1, expires_at => now() + interval '6 minutes') AS more \gset
 CREATE ROLE regress_caller;
 CREATE ROLE regress_inserter;
 CREATE SCHEMA evil;
@@ -88,6 +88,7 @@ CREATE TEMPORARY TABLE orders (id text, paid boolean);
 CREATE TEMPORARY TABLE cc_project (name text, secret text);
 SET search_path = evil, pg_temp, public, pg_catalog;
 INSERT INTO public.cc_inbox (body, content_type) VALUES (:'d', 'application/json');
+INSERT INTO public.cc_inbox (body, content_type) VALUES (:'more', 'application/json');
 RESET search_path;
 RESET ROLE;
 GRANT EXECUTE ON FUNCTION cc_receive(text, text, text) TO regress_inserter;
@@ -97,6 +98,7 @@ SELECT * FROM public.cc_receive('{}'::text, NULL);
 RESET search_path;
 RESET ROLE;
 SELECT id, project, state, reason, invoice_id, left(body, 1) AS body FROM cc_inbox ORDER BY id;
+SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'D';
 SELECT * FROM public.orders;
 
 -- A table of one's own with the inbox's trigger gives one's own rights
