@@ -24,7 +24,7 @@ TEST(HttpAnswer, SaysWhatIsWrongWithABody) {
 
 TEST(HttpAnswer, DoesNotSayWhatIsWrongWithAToken) {
   for (auto reason = static_cast<int>(cc::Reason::kMissingToken); reason <= static_cast<int>(cc::Reason::kInvoiceMismatch); ++reason) {
-    const char* const name = cc::ReasonName(static_cast<cc::Reason>(reason));
+    const char* const name = cc::ReasonWord(static_cast<cc::Reason>(reason));
     EXPECT_EQ(HttpAnswerFor("rejected", name).status, 401) << name;
     EXPECT_EQ(HttpAnswerFor("rejected", name).words, "Invalid token") << name;
   }
