@@ -22,6 +22,7 @@ struct TokenSpender {
 struct Decision {
   State state;
   Reason reason = Reason::kVerified;
+  friend constexpr bool operator==(const Decision&, const Decision&) = default;
 };
 inline constexpr Decision kNewContent{State::kApplied};
 
