@@ -26,11 +26,15 @@ Statement insert_into_inbox{[](const char* schema) -> const char* {
 
 Parameter ParameterFrom(Oid type, NullableDatum value) { return {type, value.value, value.isnull}; }
 
-// A body that is too long is passed on just long enough to be refused as that, so that it is not copied as a whole.
+// A body that is too long is passed on just long enough to be refused as that, so that it is not copied as a whole. It is cut
+// between the characters of UTF-8.
 NullableDatum WithoutExcess(NullableDatum body) {
   constexpr std::size_t kEnough = kMaxBodySize + 4;
   if (body.isnull || toast_raw_datum_size(body.value) - VARHDRSZ <= kEnough) return body;
-  return {PointerGetDatum(PG_DETOAST_DATUM_SLICE(body.value, 0, static_cast<int>(kEnough))), false};
+  const std::string_view prefix = ViewOf(PG_DETOAST_DATUM_SLICE(body.value, 0, static_cast<int>(kEnough + 1)));
+  std::size_t size = kEnough;
+  while (size > kMaxBodySize + 1 && (static_cast<unsigned char>(prefix[size]) & 0xC0) == 0x80) --size;
+  return {TextDatum(prefix.substr(0, size)), false};  // a bytea has the same form
 }
 
 bool IsText(NullableDatum bytes) {

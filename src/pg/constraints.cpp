@@ -28,6 +28,7 @@ namespace {
 struct ConstraintTrigger {
   Oid constraint;
   Oid table;  // whose changes fire it
+  Oid function;
 };
 
 ConstraintTrigger* triggers;
@@ -59,7 +60,7 @@ void ReadTriggers() {
       room *= 2;
       triggers = static_cast<ConstraintTrigger*>(repalloc(triggers, static_cast<std::size_t>(room) * sizeof(ConstraintTrigger)));
     }
-    triggers[trigger_count++] = {trigger->tgconstraint, trigger->tgrelid};
+    triggers[trigger_count++] = {trigger->tgconstraint, trigger->tgrelid, trigger->tgfoid};
   }
   systable_endscan(scan);
   table_close(catalog, AccessShareLock);
@@ -76,9 +77,11 @@ bool IsOwnedBy(Oid table, Oid owner) {
   return is_owned;
 }
 
+bool IsBuiltIn(Oid function) { return function < FirstNormalObjectId; }
+
 // The owner's, or one of PostgreSQL's own, such as those of foreign keys.
 bool IsTrustedFunction(Oid function, Oid owner) {
-  if (function < FirstNormalObjectId) return true;
+  if (IsBuiltIn(function)) return true;
   const HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
   if (!HeapTupleIsValid(row)) return false;
   const bool is_owned = reinterpret_cast<Form_pg_proc>(GETSTRUCT(row))->proowner == owner;
@@ -103,9 +106,20 @@ bool IsTrusted(const FormData_pg_constraint& constraint, Oid owner) {
   return OidIsValid(constraint.conrelid) && IsOwnedBy(constraint.conrelid, owner) && AreFunctionsTrusted(constraint.oid, owner);
 }
 
-// True if all constraints that SET CONSTRAINTS would find by this one's name are trusted and of the same mode.
-bool IsNameTrusted(const FormData_pg_constraint& constraint, Oid owner) {
-  bool trusted = true;
+bool HasPendingEvents(Oid constraint) {
+  for (int i = 0; i < trigger_count; ++i)
+    if (triggers[i].constraint == constraint && AfterTriggerPendingOnRel(triggers[i].table)) return true;
+  return false;
+}
+
+// SET CONSTRAINTS finds a constraint by schema and name, and with it all others that have them.
+struct Namesakes {
+  bool are_foreign_events_pending = false;  // of a constraint that is not the owner's
+  bool are_all_deferred = true;             // as declared
+};
+
+Namesakes FindNamesakes(const FormData_pg_constraint& constraint, Oid owner) {
+  Namesakes namesakes;
   ScanKeyData keys[2];
   ScanKeyInit(&keys[0], Anum_pg_constraint_conname, BTEqualStrategyNumber, F_NAMEEQ, NameGetDatum(&constraint.conname));
   ScanKeyInit(&keys[1], Anum_pg_constraint_connamespace, BTEqualStrategyNumber, F_OIDEQ,
@@ -114,11 +128,12 @@ bool IsNameTrusted(const FormData_pg_constraint& constraint, Oid owner) {
   const SysScanDesc scan = systable_beginscan(catalog, ConstraintNameNspIndexId, true, nullptr, 2, keys);
   for (HeapTuple row; HeapTupleIsValid(row = systable_getnext(scan));) {
     const auto& other = *reinterpret_cast<Form_pg_constraint>(GETSTRUCT(row));
-    trusted &= other.condeferrable && other.condeferred == constraint.condeferred && IsTrusted(other, owner);
+    namesakes.are_all_deferred &= other.condeferrable && other.condeferred;
+    namesakes.are_foreign_events_pending |= other.condeferrable && !IsTrusted(other, owner) && HasPendingEvents(other.oid);
   }
   systable_endscan(scan);
   table_close(catalog, AccessShareLock);
-  return trusted;
+  return namesakes;
 }
 
 // --- Firing ---
@@ -143,10 +158,10 @@ bool ReadConstraint(Oid oid, FormData_pg_constraint& constraint) {
 }
 
 void Fire(const FormData_pg_constraint& constraint, Oid owner) {
-  if (!IsNameTrusted(constraint, owner))
+  if (FindNamesakes(constraint, owner).are_foreign_events_pending)
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                     errmsg("deferred constraint \"%s\" cannot be checked before commit", NameStr(constraint.conname)),
-                    errdetail("A constraint of another owner or of another mode has the same name in schema \"%s\".",
+                    errdetail("A constraint of another owner has the same name in schema \"%s\", and pending events.",
                               get_namespace_name(constraint.connamespace)),
                     errhint("Rename one of them.")));
   SetMode(constraint, false);
@@ -177,8 +192,16 @@ void CheckDeferredConstraints(Oid owner) {
   ListCell* cell;
   foreach (cell, fired) {
     FormData_pg_constraint constraint;
-    if (ReadConstraint(lfirst_oid(cell), constraint) && constraint.condeferred) SetMode(constraint, true);
+    if (ReadConstraint(lfirst_oid(cell), constraint) && FindNamesakes(constraint, owner).are_all_deferred)
+      SetMode(constraint, true);
   }
+}
+
+bool HasPendingTriggers() {
+  ReadTriggers();
+  for (int i = 0; i < trigger_count; ++i)
+    if (!IsBuiltIn(triggers[i].function) && AfterTriggerPendingOnRel(triggers[i].table)) return true;
+  return false;
 }
 
 }  // namespace cc::pg

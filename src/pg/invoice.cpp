@@ -11,6 +11,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
@@ -316,6 +317,30 @@ void SetSearchPath(Oid schema) {
   set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
+// The number of cursors that outlive their transaction.
+Statement count_cursors{[](const char*) -> const char* {
+  return "SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable";
+}};
+
+std::int64_t CountHoldableCursors(Oid schema) {
+  const ResultRow row = Execute(count_cursors, schema, nullptr, 0).first;
+  bool is_null;
+  return DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
+}
+
+// SET ROLE does not bind a superuser: code that runs at commit can RESET ROLE. So the merchant's code may leave none behind there.
+bool MayLeaveNoCode(const DeliveryContext& context) {
+  return superuser_arg(GetSessionUserId()) && !superuser_arg(context.owner);
+}
+
+void RefuseCodeAtCommit(const DeliveryContext& context, std::int64_t cursors_before) {
+  if (CountHoldableCursors(context.schema) > cursors_before || HasPendingTriggers())
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("a trigger leaves code that would run at commit in the session of a superuser"),
+                    errdetail("It declared a cursor WITH HOLD, or queued a deferred trigger of another owner."),
+                    errhint("Connect as the owner of the tables.")));
+}
+
 // {"project" : …, "invoice_id" : …}, as json_build_object writes it.
 void Notify(const DeliveryContext& context, const Delivery& delivery) {
   StringInfoData payload;
@@ -360,10 +385,13 @@ const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delive
   ReadTable(context.schema);
   const char* contradiction;
   if (known_table.runs_merchant_code) {
+    const bool may_leave_no_code = MayLeaveNoCode(context);
+    const std::int64_t cursors = may_leave_no_code ? CountHoldableCursors(context.schema) : 0;
     const int outside = NewGUCNestLevel();
     SetSearchPath(context.schema);
     contradiction = Store(context, delivery, is_known);
     if (contradiction == nullptr) CheckDeferredConstraints(context.owner);
+    if (may_leave_no_code) RefuseCodeAtCommit(context, cursors);
     AtEOXact_GUC(false, outside);  // as for an error: what a trigger SET does not stay in the caller's session
   } else {
     contradiction = Store(context, delivery, is_known);
