@@ -191,7 +191,8 @@ my %shared = (
 	'a previous secret of another' => q{INSERT INTO cc_project (name, secret) VALUES ('twin', 'BEFORE')},
 	'by UPDATE' => q{UPDATE cc_project SET secret = 'OTHER' WHERE name = 'default'},
 	'as previous secret' => q{UPDATE cc_project SET previous_secret = 'OTHER', previous_secret_until = now() WHERE name = 'default'},
-	'previous against previous' => q{UPDATE cc_project SET previous_secret = 'BEFORE', previous_secret_until = now() WHERE name = 'default'},
+	'previous against previous' =>
+	  q{UPDATE cc_project SET previous_secret = 'BEFORE', previous_secret_until = now() WHERE name = 'default'},
 	'twice in one statement' => q{INSERT INTO cc_project (name, secret) VALUES ('twin', 'TWICE'), ('twin2', 'TWICE')},
 	'all by one UPDATE' => q{UPDATE cc_project SET secret = 'TWICE'},
 	'by COPY' => "COPY cc_project (name, secret) FROM stdin;\ntwin\tOTHER\n\\.\n");

@@ -11,7 +11,8 @@ my $node = start_shop('attack_rights', "max_connections = 40\nmax_prepared_trans
 sign_postbacks($node, 'shop');
 my $count = 0;
 
-sub as_shop { return answer_as($node, 'shop', $_[0]) }
+# Without the warnings of the shop's triggers.
+sub as_shop { return answer_as($node, 'shop', "SET client_min_messages = error; $_[0]") }
 # A body of an invoice, under a token of its own, as an SQL expression.
 sub genuine
 {
@@ -39,13 +40,14 @@ $node->safe_psql('postgres', q{
 	BEGIN
 		RAISE WARNING 'check_log as % of %', current_user, NEW.invoice_id;
 		IF NEW.order_id = 'REFUSED' THEN RAISE 'refused by check_log'; END IF;
-		IF current_user = 'shop' AND NOT EXISTS (SELECT FROM cc_project) THEN RAISE 'no project'; END IF;
+		IF current_user = 'shop' AND NOT EXISTS (SELECT FROM public.cc_project) THEN RAISE 'no project'; END IF;
 		RETURN NULL;
 	END $$;
 	CREATE CONSTRAINT TRIGGER check_log AFTER INSERT ON log DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION check_log();
 	CREATE FUNCTION write_log() RETURNS trigger LANGUAGE plpgsql AS
 		$$BEGIN INSERT INTO log VALUES (NEW.invoice_id, NEW.order_id); RETURN NULL; END$$;
-	CREATE TRIGGER write_log AFTER INSERT OR UPDATE OF amount_crypto ON cc_invoice FOR EACH ROW EXECUTE FUNCTION write_log();
+	CREATE TRIGGER write_log AFTER INSERT OR UPDATE OF amount_crypto ON cc_invoice FOR EACH ROW
+		WHEN (NEW.invoice_id <> 'INNER') EXECUTE FUNCTION write_log();
 });
 
 # --- R1: the caller's deferred code runs as the caller, at the end, and never before ---
@@ -226,10 +228,11 @@ $node->safe_psql('postgres', q{
 		IF NEW.invoice_id LIKE 'LEAKBAD%' THEN RAISE 'leaky'; END IF;
 		RETURN NULL;
 	END $$;
-	CREATE TRIGGER leak AFTER INSERT OR UPDATE OF amount_crypto ON cc_invoice FOR EACH ROW
+	CREATE TRIGGER zz_leak AFTER INSERT OR UPDATE OF amount_crypto ON cc_invoice FOR EACH ROW
 		WHEN (NEW.invoice_id LIKE 'LEAK%') EXECUTE FUNCTION leak();
 });
-my $remember = q{SELECT string_agg(name || '=' || setting, ';' ORDER BY name) AS had, current_user AS as_user FROM pg_settings \gset
+my $remember = q{DO 'BEGIN END'; SELECT string_agg(name || '=' || setting,
+	';' ORDER BY name) AS had, current_user AS as_user FROM pg_settings \gset
 };
 my $compare = q{SELECT coalesce(string_agg(name || '=' || setting, ';' ORDER BY name) FILTER
 			(WHERE position(';' || name || '=' || setting || ';' IN ';' || :'had' || ';') = 0), 'same'),
@@ -248,9 +251,10 @@ for my $by (sort keys %entry)
 		as_shop(q{DELETE FROM cc_inbox WHERE state = 'failed'});
 	}
 }
-my $error = answer_as($node, 'proxy', "SET search_path = public, pg_catalog; $remember BEGIN READ ONLY; SAVEPOINT s;"
-	. $entry{'cc_receive(text)'}->('READONLY') . "ROLLBACK TO s; $compare COMMIT; $compare");
-like($error, qr/ERROR:  25006.*\nsame\|t\|\nsame\|t\|$/s, 'and after an error');
+is(state_of('LEAK'), 'applied', 'a trigger may set what it likes');
+my $error = answer_as($node, 'proxy', "SET search_path = public, pg_catalog; BEGIN READ ONLY; $remember SAVEPOINT s;"
+	. $entry{'cc_receive(text)'}->('READONLY') . "ROLLBACK TO s; $compare COMMIT;");
+like($error, qr/ERROR:  25006.*\nsame\|t\|$/s, 'and after an error');
 
 # --- R10: READ ONLY ---
 
@@ -296,8 +300,8 @@ for my $owner ('the superuser', 'shop')
 			"R5: cc_setup() of $owner refuses a view");
 	my @indexes = split /\n/, as_shop(q{SELECT relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid
 		WHERE indrelid IN ('cc_inbox'::regclass, 'cc_invoice'::regclass, 'cc_project'::regclass) AND NOT indisprimary ORDER BY 1});
-	my $shape = q{SELECT string_agg(concat_ws(' ', indrelid::regclass, indisunique, indkey), ',
-		' ORDER BY indrelid::regclass::text, indkey::text)
+	my $shape = q{SELECT string_agg(concat_ws(' ', indrelid::regclass, indisunique, indkey),
+		'/' ORDER BY indrelid::regclass::text, indkey::text)
 		FROM pg_index WHERE indrelid::regclass::text IN ('cc_inbox', 'cc_invoice', 'cc_project')};
 	my $expected = as_shop($shape);
 	for my $index (@indexes)
@@ -328,13 +332,13 @@ for my $table (qw(project inbox invoice))
 
 my %alike = (
 	'a copy of cc_inbox' => 'CREATE TABLE alike (LIKE cc_inbox INCLUDING ALL)',
-	'a child of cc_inbox' => 'CREATE TABLE alike () INHERITS (cc_inbox)',
+	'a child of cc_inbox' => 'CREATE TABLE alike () INHERITS (cc_inbox); ALTER TABLE alike ALTER id SET DEFAULT 1',
 	'a cc_inbox in another schema' => 'CREATE SCHEMA elsewhere; CREATE TABLE elsewhere.cc_inbox (LIKE cc_inbox INCLUDING ALL)');
 for my $what (sort keys %alike)
 {
 	my $table = $what =~ /schema/ ? 'elsewhere.cc_inbox' : 'alike';
 	my $answer = as_shop("BEGIN; $alike{$what}; CREATE TRIGGER t BEFORE INSERT ON $table FOR EACH ROW EXECUTE FUNCTION cc_inbox_insert();
-		INSERT INTO $table (id, body) OVERRIDING SYSTEM VALUE VALUES (1, " . genuine('ALIKE') . ');
+		INSERT INTO $table (body) VALUES (" . genuine('ALIKE') . ');
 			SELECT state FROM ' . "$table; ROLLBACK");
 	like($answer, qr/ERROR:  (?!XX000|25P02|23)/, "R12: the trigger refuses $what") or diag($answer);
 }
@@ -344,7 +348,7 @@ for my $what (sort keys %alike)
 as_shop(q{INSERT INTO cc_inbox (body) SELECT body(token('MANY' || n), jsonb_build_object('invoice_id', 'MANY'
 	|| n)) FROM generate_series(1, 2000) AS n});
 as_shop('ANALYZE cc_inbox, cc_invoice');
-my $renamed = as_shop(q{BEGIN;
+my $renamed = answer_as($node, 'shop', q{BEGIN;
 	DO $$
 	DECLARE index oid;
 	BEGIN
@@ -358,13 +362,14 @@ my $renamed = as_shop(q{BEGIN;
 	SELECT deliver(body(token(NULL), '{"invoice_id": "MANY4"}'));
 	SELECT coalesce(sum(seq_scan), 0) FROM pg_stat_xact_user_tables WHERE relname IN ('cc_inbox', 'cc_invoice');
 	ROLLBACK});
-like($renamed, qr/^applied$.*^applied$.*^duplicate$.*^duplicate$.*^duplicate$/ms, 'R11: with renamed indexes all works');
+is(join(' ', $renamed =~ /^(applied|duplicate)$/mg), 'applied applied duplicate duplicate duplicate',
+	'R11: with renamed indexes all works');
 ok($renamed =~ /^0$/m || $renamed =~ /WARNING.*index/, 'R11: and no table is read as a whole, or it is said aloud') or diag($renamed);
 
 # --- R9: a bound of locks ---
 
 my $session = session($node, 'postgres', 'shop');
-my $held = q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'};
+my $held = q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';};
 my %way = (
 	'one statement' => q{INSERT INTO cc_inbox (body) SELECT body(token('%1$s' || n), jsonb_build_object('invoice_id', '%1$s'
 		|| n)) FROM generate_series(1, 3000) AS n;},
@@ -399,8 +404,11 @@ $session->{run}->finish;
 # --- R6: overloads of another in the schema ---
 
 # Functions of the extension and of PostgreSQL that its SQL calls, with types that fit better than the declared ones
-my $names = as_shop(q{SELECT string_agg(DISTINCT proname, ' ') FROM pg_proc JOIN pg_depend AS d ON d.objid = pg_proc.oid
-	JOIN pg_extension AS e ON e.oid = d.refobjid WHERE extname = 'cryptocloud_postback' AND deptype = 'e' AND prokind = 'f'});
+my $ours = q{FROM pg_proc AS p JOIN pg_depend AS d ON d.objid = p.oid AND d.deptype = 'e'
+	JOIN pg_extension AS e ON e.oid = d.refobjid WHERE extname = 'cryptocloud_postback' AND prokind = 'f'};
+my $names = as_shop(qq{SELECT string_agg(DISTINCT proname, ' ') $ours
+	AND proname NOT IN ('cc_setup', 'cc_receive', 'cc_apply', 'cc_sample_postback')});
+my $signatures = as_shop(qq{SELECT string_agg(format('%s(%s)', proname, oidvectortypes(proargtypes)), ';') $ours});
 my $overload = q{
 	DO $$
 	DECLARE f record;
@@ -415,7 +423,7 @@ my $overload = q{
 			 WHERE trim(name, E' \n\t') <> ''
 		LOOP
 			f.name := trim(f.name, E' \n\t');
-			CONTINUE WHEN to_regprocedure(format('public.%I(%s)', f.name, f.arguments)) IS NOT NULL;
+			CONTINUE WHEN format('%s(%s)', f.name, f.arguments) = ANY (string_to_array('SIGNATURES', ';'));
 			EXECUTE format('CREATE FUNCTION public.%I(%s) RETURNS %s LANGUAGE plpgsql AS %L', f.name, f.arguments,
 				(string_to_array(f.arguments, ', '))[cardinality(string_to_array(f.arguments, ', '))],
 				'BEGIN RAISE WARNING ''overload of ' || f.name || ' runs as %'', current_user; RETURN $1; END');
@@ -423,11 +431,12 @@ my $overload = q{
 	END $$;
 };
 $overload =~ s/NAMES/$names/;
+$overload =~ s/SIGNATURES/$signatures/;
 my $use = q~SELECT cc_setup(); INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret');
 	INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('s3cret'));
 	INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('s3cret', amount_crypto => 5));
 	INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('s3cret', amount_crypto => 7, expires_at => now() + interval '1 min'));
-	INSERT INTO cc_inbox (body, content_type) VALUES (cc_sample_postback('s3cret', 'application/x-www-form-urlencoded'),
+	INSERT INTO cc_inbox (body, content_type) VALUES (cc_sample_postback('s3cret', 'application/x-www-form-urlencoded', order_id => 'a/b'),
 		'application/x-www-form-urlencoded');
 	SELECT a.* FROM cc_receive('{}'::text, NULL) AS a; SELECT a.* FROM cc_receive('\xff'::bytea, NULL) AS a; SELECT cc_apply();
 	UPDATE cc_inbox SET state = 'failed' WHERE id = 2; SELECT cc_apply(); SELECT 'deliveries: ' || count(*) FROM cc_inbox;~;
@@ -466,12 +475,13 @@ my $squat = answer_as($node, 'mallory', q~
 	END $$;
 	SELECT 'functions: ' || (count(*) > 5) FROM pg_proc WHERE pronamespace = 'cc'::regnamespace;~, 'renamed');
 is($squat, 'functions: true', 'R7: another makes the old schema again, with the same functions');
-my $sample = q{moved.cc_sample_postback('s3cret', invoice_id => '%s')};
-for my $call (q{SELECT moved.cc_setup()}, q{SELECT http_status FROM moved.cc_receive(} . sprintf($sample, 'A') . q{, '')},
-	q{SELECT http_status FROM moved.cc_receive(convert_to(} . sprintf($sample, 'B') . q{, 'UTF8'), '')},
-	q{INSERT INTO moved.cc_inbox (body) VALUES (} . sprintf($sample, 'C') . q{)},
-	q{INSERT INTO moved.cc_inbox (body) VALUES (moved.cc_sample_postback('s3cret', invoice_id => 'C', amount_crypto => 9))},
-		q{SELECT moved.cc_apply()})
+# Signed elsewhere, so that each call shows what it does by itself
+my @bodies = map { q{'} . as_shop('SELECT ' . genuine($_)) . q{'::text} } qw(A B C C);
+for my $call ('SELECT moved.cc_setup()', "SELECT http_status FROM moved.cc_receive($bodies[0], '')",
+	"SELECT http_status FROM moved.cc_receive(convert_to($bodies[1], 'UTF8'), '')",
+	"INSERT INTO moved.cc_inbox (body) VALUES ($bodies[2])", "INSERT INTO moved.cc_inbox (body) VALUES ($bodies[3])",
+	'SELECT moved.cc_apply()', q{SELECT moved.cc_sample_postback('s3cret') <> ''},
+	q{UPDATE moved.cc_project SET leeway = '1 s'})
 {
 	my $answer = answer_as($node, 'shop', $call, 'renamed');
 	unlike($answer, qr/mallory|ERROR/, 'R7: after a rename ours calls ours: ' . substr $call, 0, 50);
@@ -528,7 +538,7 @@ for my $column (@columns)
 cmp_ok(scalar(@columns), '>', 50, 'R4: there are columns to break');
 is($crashed, '', 'R4: no NULL and no missing column crashes the server');
 is($unclear, '', 'R4: each is a state, or a clear error');
-unlike(PostgreSQL::Test::Utils::slurp_file($nulls->logfile), qr/was terminated by signal|PANIC/, 'R4: no backend crashed');
+ok(PostgreSQL::Test::Utils::slurp_file($nulls->logfile) !~ /was terminated by signal|PANIC/, 'R4: no backend crashed');
 
 $_->stop for $node, $nulls;
 done_testing();
