@@ -78,7 +78,8 @@ sub sign_postbacks
 	return;
 }
 
-# What psql prints when that role (undef: the superuser) runs these statements, errors with their SQLSTATE included. An error does not end it.
+# What psql prints when that role (undef: the superuser) runs these statements, errors with their SQLSTATE included. An error does
+# not end it.
 sub answer_as
 {
 	my ($node, $role, $statements, $database) = @_;
@@ -111,6 +112,7 @@ sub ask
 	my ($session, $statements, %option) = @_;
 	my $marker = 'done ' . ++$session->{asked};
 	$session->{in} .= "$statements\n\\echo $marker\n";
+	$session->{timer}->start;
 	if (!($option{wait} // 1))
 	{
 		IPC::Run::pump_nb($session->{run});
