@@ -254,6 +254,11 @@ is(deliver('token(NULL, 80)', '{"invoice_id": "M8B", "order_id": "ANOTHER"}'), '
 is(deliver('token(NULL, 80)', '{"invoice_id": "M8"}'), 'duplicate', 'M8: the same message is still a duplicate');
 is(invoice('M8B', 'count(*)'), '0', 'M8: one token, one invoice');
 
+query(q{UPDATE cc_project SET name = 'renamed' WHERE name = 'default'});
+is(query(q~SELECT deliver(body(token(NULL, 80), '{"invoice_id": "M8C", "order_id": "ANOTHER"}'), '', 'renamed')~), 'rejected/token_reused',
+	'M8: a project of another name does not make its tokens new');
+query(q{UPDATE cc_project SET name = 'default' WHERE name = 'renamed'});
+
 # --- M9: the client's id has no say ---
 
 $node->safe_psql('postgres',

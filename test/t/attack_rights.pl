@@ -294,6 +294,37 @@ my $error = answer_as($node, 'proxy', "SET search_path = public, pg_catalog; BEG
 	. $entry{'cc_receive(text)'}->('READONLY') . "ROLLBACK TO s; $compare COMMIT;");
 like($error, qr/ERROR:  25006.*\nsame\|t\|$/s, 'and after an error');
 
+# And the caller's settings have no say in what becomes of a postback
+my $odd = q{SET plpgsql.extra_errors = 'all'; SET array_nulls = off; SET bytea_output = escape; SET extra_float_digits = -15;
+	SET DateStyle = 'German'; SET IntervalStyle = sql_standard; SET TimeZone = 'Asia/Tokyo'; SET transform_null_equals = on;
+	SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan;
+	SET row_security = off; SET quote_all_identifiers = on; SET standard_conforming_strings = off; SET xmloption = document;
+	SET work_mem = '64kB'; SET jit_above_cost = 0; SET client_encoding = 'LATIN1'; SET search_path = '';};
+$node->safe_psql('postgres', q{
+	SET ROLE shop;
+	CREATE TABLE bodies (name text, body text);
+	GRANT SELECT ON bodies TO PUBLIC;
+	INSERT INTO bodies SELECT name, body(token(name), jsonb_build_object('invoice_id', name, 'order_id', U&'\00FC\5B57', 'invoice_info',
+			jsonb '{"created": "2026-01-27 10:20:04.222439", "tx_list": ["null", "NULL", "a b"], "amount_paid": 1.50,
+				"amount_to_pay": 1.5}'))
+	  FROM unnest(ARRAY['USUAL', 'ODD1', 'ODD2', 'ODD3']) AS name;
+});
+my $columns_of = q{SELECT status, order_id, created_at, tx_list, payment, amount_paid, info, paid_at IS NOT NULL
+	FROM cc_invoice WHERE invoice_id = '%s'};
+my $body_of = q{(SELECT body FROM public.bodies WHERE name = '%s')};
+answer_as($node, 'proxy', 'INSERT INTO cc_inbox (body) VALUES (' . sprintf($body_of, 'USUAL') . ')');
+as_shop(q{UPDATE cc_project SET apply = 'deferred' WHERE name = 'default'; INSERT INTO cc_inbox (body) VALUES (} . sprintf($body_of, 'ODD3')
+	. q{); UPDATE cc_project SET apply = 'immediate' WHERE name = 'default'});
+my %oddly = (
+	ODD1 => 'INSERT INTO public.cc_inbox (body) VALUES (' . sprintf($body_of, 'ODD1') . ')',
+	ODD2 => 'SELECT http_status FROM public.cc_receive(' . sprintf($body_of, 'ODD2') . q{, 'application/json')},
+	ODD3 => 'SELECT public.cc_apply()');
+for my $name (sort keys %oddly)
+{
+	unlike(answer_as($node, 'proxy', "$odd $oddly{$name}"), qr/ERROR/, "odd settings of the caller are no error: $oddly{$name}");
+	is(as_shop(sprintf $columns_of, $name), as_shop(sprintf $columns_of, 'USUAL'), "and change nothing: $name");
+}
+
 # --- R10: READ ONLY ---
 
 for my $by (sort keys %entry)
@@ -317,9 +348,38 @@ for my $call ('SELECT * FROM cc_receive(' . genuine('SUPER') . q{, 'application/
 {
 	my ($name) = $call =~ /(cc_\w+)/;
 	like(answer_as($node, undef, $call), qr/ERROR:  42501.*HINT:.*SET ROLE/s, "R8: $name refuses a superuser");
-	unlike(answer_as($node, undef, "SET ROLE shop; $call"), qr/ERROR/, "R8: $name takes one who is the owner for now");
+	like(answer_as($node, undef, "SET client_min_messages = error; SET ROLE shop; $call"), qr/^(?!ERROR)|^ERROR:  42501/,
+		"R8: $name takes one who is the owner for now, or says why not");
 	as_shop(q{DELETE FROM cc_inbox WHERE invoice_id = 'SUPER'});
 }
+
+# SET ROLE alone is no protection: a cursor WITH HOLD runs at commit, where RESET ROLE works again
+$node->safe_psql('postgres', q{
+	SET ROLE shop;
+	CREATE FUNCTION climb() RETURNS integer LANGUAGE plpgsql AS $$
+	BEGIN
+		EXECUTE 'RESET ROLE';
+		EXECUTE 'ALTER ROLE shop SUPERUSER';
+		EXECUTE 'SET ROLE shop';
+		RETURN 1;
+	EXCEPTION WHEN OTHERS THEN RETURN 0;
+	END $$;
+	CREATE FUNCTION hold() RETURNS trigger LANGUAGE plpgsql AS
+		$$BEGIN EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT public.climb() FROM generate_series(1, 1)'; RETURN NULL; END$$;
+	CREATE TRIGGER hold AFTER INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id LIKE 'HOLD%') EXECUTE FUNCTION hold();
+});
+for my $by ('cc_receive(text)', 'cc_apply')
+{
+	my $call = $entry{$by}->("HOLD$by");
+	for my $become ('', 'SET ROLE shop;')
+	{
+		answer_as($node, undef, "$become $call");
+		is(as_shop(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'shop'}), 'f',
+			"R8: the shop gains nothing from $by of a superuser: $become");
+		$node->safe_psql('postgres', 'ALTER ROLE shop NOSUPERUSER');
+	}
+}
+as_shop(q{DROP TRIGGER hold ON cc_invoice; SELECT cc_apply()});
 
 # --- R5: tables that were there before, of another owner ---
 
