@@ -140,6 +140,9 @@ for my $by (sort keys %entry)
 	is_harmless($answer, 'mallory', "a table in the shop's schema, its constraint named like one of the shop, $by");
 	unlike($answer, qr/queued.*fired.*entered/s, "R1: a constraint of the same name in the same schema, $by: nor is it fired early");
 }
+answer_as($node, 'mallory', 'ALTER TRIGGER check_log ON public.bait RENAME TO innocent');
+my $innocent = answer_as($node, 'mallory', 'BEGIN; INSERT INTO public.bait VALUES (1);' . $entry{INSERT}->('SAMENAME') . 'COMMIT;');
+is_harmless($innocent, 'mallory', 'a trigger that was renamed, while its constraint was not');
 my $prepared = answer_as($node, 'mallory',
 	'BEGIN; INSERT INTO public.bait VALUES (1);' . $entry{INSERT}->('PREPARED1') . q{PREPARE TRANSACTION 'p'; COMMIT PREPARED 'p';});
 is_harmless($prepared, 'mallory', 'PREPARE TRANSACTION');
@@ -159,6 +162,20 @@ my $same = answer_as($node, 'proxy', $function . constraint_trigger('pg_temp.bai
 is_harmless($same, 'proxy', 'triggers of the statement that delivers');
 is(() = $same =~ /fired as proxy/g, 2, 'R1: triggers of the statement that delivers fire as the caller, once each') or diag($same);
 is(state_of('CTE'), 'applied', 'R1: and its postback is applied');
+
+# A delivery from within a deferred trigger of the caller's, which has queued more of them
+my $nested = $function . constraint_trigger('pg_temp.bait', 'check_log', 'DEFERRED') . '
+	CREATE TABLE pg_temp.nest (i integer);
+	CREATE FUNCTION pg_temp.nest() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO bait VALUES (1); ' . $entry{INSERT}->('NESTED')
+  . ' RETURN NULL; END$$;
+	CREATE CONSTRAINT TRIGGER nest AFTER INSERT ON nest DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION pg_temp.nest();';
+for my $end ('COMMIT;', 'SET CONSTRAINTS ALL IMMEDIATE; COMMIT;')
+{
+	my $answer = answer_as($node, 'proxy', "$nested BEGIN; INSERT INTO nest VALUES (1); INSERT INTO bait VALUES (1); $end");
+	is_harmless($answer, 'proxy', "a delivery within a deferred trigger, $end");
+	is(() = $answer =~ /fired as proxy/g, 2,
+		"R1: a delivery within a deferred trigger, $end: each fires as the caller, once") or diag($answer);
+}
 
 # --- R2, R1: the caller's constraints are as they were ---
 
