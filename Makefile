@@ -49,6 +49,16 @@ regress-prep:
 unit:
 	$(MAKE) -C test/unit
 
+# What PGXN takes: what is committed, the SQL, and META.json made from the control file.
+EXTCOMMENT = $(shell sed -n "s/^comment = '\(.*\)'/\1/p" $(EXTENSION).control)
+DIST       = $(EXTENSION)-$(EXTVERSION)
+.PHONY: dist
+dist: $(DATA_built)
+	mkdir -p build
+	sed -e 's/@NAME@/$(EXTENSION)/g; s/@VERSION@/$(EXTVERSION)/g; s/@COMMENT@/$(EXTCOMMENT)/' META.json.in > build/META.json
+	git archive --format=zip --output=build/$(DIST).zip $(DATA_built:%=--prefix=$(DIST)/sql/ --add-file=%) \
+	  --prefix=$(DIST)/ --add-file=build/META.json HEAD
+
 # make SANITIZE=-fsanitize=address,undefined: see script/test-sanitized.
 override CXXFLAGS += $(SANITIZE)
 override LDFLAGS_SL += $(SANITIZE)
