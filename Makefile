@@ -28,6 +28,14 @@ SHLIB_LINK = -lcrypto -lstdc++ -Wl,--version-script=src/exports.map
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+# make install prefix=…: PostgreSQL's own makefiles do it, but for Debian's, whose folders do not depend on the prefix.
+ifdef prefix
+ifeq (,$(filter $(prefix)/%,$(datadir)))
+override datadir := $(prefix)/share
+override pkglibdir := $(prefix)/lib
+endif
+endif
+
 # clang compiles the bitcode for JIT, and knows nothing of PG_CXXFLAGS.
 BITCODE_CXXFLAGS += -std=c++20
 $(OBJS:.o=.bc): $(HEADERS_)
