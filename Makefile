@@ -34,6 +34,14 @@ SHLIB_LINK = -lcrypto -lstdc++ -Wl,--version-script=src/exports.map
 PGXS := $(shell $(PG_CONFIG) --pgxs)
 include $(PGXS)
 
+# make install prefix=…: PostgreSQL's own makefiles do it, but for Debian's, whose folders do not depend on the prefix.
+ifdef prefix
+ifeq (,$(filter $(prefix)/%,$(datadir)))
+override datadir := $(prefix)/share
+override pkglibdir := $(prefix)/lib
+endif
+endif
+
 # clang compiles the bitcode for JIT, and knows nothing of PG_CXXFLAGS.
 BITCODE_CXXFLAGS += -std=c++20
 $(OBJS:.o=.bc): $(HEADERS_)
@@ -67,6 +75,16 @@ regress-prep:
 .PHONY: unit
 unit:
 	$(MAKE) -C test/unit
+
+# What PGXN takes: what is committed, the SQL, and META.json made from the control file.
+EXTCOMMENT = $(shell sed -n "s/^comment = '\(.*\)'/\1/p" $(EXTENSION).control)
+DIST       = $(EXTENSION)-$(EXTVERSION)
+.PHONY: dist
+dist: $(DATA_built)
+	mkdir -p build
+	sed -e 's/@NAME@/$(EXTENSION)/g; s/@VERSION@/$(EXTVERSION)/g; s/@COMMENT@/$(EXTCOMMENT)/' META.json.in > build/META.json
+	git archive --format=zip --output=build/$(DIST).zip $(DATA_built:%=--prefix=$(DIST)/sql/ --add-file=%) \
+	  --prefix=$(DIST)/ --add-file=build/META.json HEAD
 
 # make SANITIZE=-fsanitize=address,undefined: see script/test-sanitized.
 override CXXFLAGS += $(SANITIZE)

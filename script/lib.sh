@@ -27,6 +27,19 @@ export LC_ALL=C.UTF-8     # messages are read by scripts
 say() { printf '%s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
+# sum_tests LOG...: prints "passed failed skipped", the sums of all closing lines in there.
+sum_tests() {
+  awk '/^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { passed += $1; failed += $3; skipped += $5 }
+       END                                                 { print passed + 0, failed + 0, skipped + 0 }' "$@"
+}
+
+# say_sum PASSED FAILED SKIPPED: such a closing line.
+say_sum() {
+  local skipped=", $3 skipped"
+  (( $3 > 0 )) || skipped=
+  say "$1 passed, $2 failed$skipped"
+}
+
 # --- Packages -----------------------------------------------------------------------------------------------------------
 
 # as_root COMMAND...

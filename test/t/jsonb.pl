@@ -3,6 +3,7 @@
 # CC_CORPUS=folder on each file in that folder too, such as build/fuzz/corpus/json.
 use strict;
 use warnings;
+use Cwd;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 use JSON::PP;
@@ -108,7 +109,7 @@ sub nesting
 	return $deepest;
 }
 
-my $folder = PostgreSQL::Test::Utils::tempdir();
+my $folder = Cwd::abs_path(PostgreSQL::Test::Utils::tempdir());     # the server reads from it, and works elsewhere
 append_to_file("$folder/bodies", join('', map { join("\t", $_, nesting($bodies[$_]), '\\\\x' . unpack('H*', $bodies[$_])) . "\n" } 0 .. $#bodies));
 $node->safe_psql('postgres', qq{
 	CREATE TABLE body (id int PRIMARY KEY, nesting int, bytes bytea, text text, ours jsonb, theirs jsonb);
