@@ -40,11 +40,8 @@ class NodeWriter {
   bool Bool(bool value) noexcept { return Add(value ? Kind::kTrue : Kind::kFalse, 0, 0); }
   bool RawNumber(const char* number, rapidjson::SizeType length, bool) noexcept {
     const auto at = static_cast<std::uint32_t>(number - text_);
-    if (!original_.empty()) {
-      // Masked (see ParseJson): each number is a single 0 here. Anything longer, such as the 0.0 that 1.-1 becomes, was none.
-      if (length != 1) return false;
-      length = static_cast<rapidjson::SizeType>(NumberLength(original_.substr(at)));
-    }
+    // Masked (see ParseJson): the number's length stands in the original.
+    if (!original_.empty()) length = static_cast<rapidjson::SizeType>(NumberLength(original_.substr(at)));
     return Add(Kind::kNumber, length, at);
   }
   bool String(const char* string, rapidjson::SizeType length, bool) noexcept {
@@ -131,8 +128,9 @@ bool HasControlCharacterThatRapidJsonMisses(const char* text, std::size_t size) 
   return std::memcmp(&found, &none, sizeof(found)) != 0;
 }
 
-// Writes every number as a 0 and blanks of the same length.
-void MaskNumbers(char* text, std::size_t size) noexcept {
+// Writes every number as a 0 and blanks of the same length. False for a sign or a point that belongs to no number: beside a masked
+// number it could make another one, as in 1.-1 or --1.
+bool MaskNumbers(char* text, std::size_t size) noexcept {
   const char* const end = text + size;
   for (char* p = text; p < end;) {
     if (*p == '"') {
@@ -143,10 +141,13 @@ void MaskNumbers(char* text, std::size_t size) noexcept {
       std::memset(p, ' ', length);
       *p = '0';
       p += length;
+    } else if (*p == '-' || *p == '+' || *p == '.') {
+      return false;
     } else {
       ++p;
     }
   }
+  return true;
 }
 
 }  // namespace
@@ -168,7 +169,7 @@ bool ParseJson(std::string_view json, const Workspace& workspace, Document& docu
     // RapidJSON refuses numbers that no double holds (1e400), also where it keeps them as text; RFC 8259 allows them. Hide
     // all numbers from it, and put them back afterwards. No honest body comes here, and a hostile one pays twice, not more.
     Copy(json, text);
-    MaskNumbers(text, json.size());
+    if (!MaskNumbers(text, json.size())) return false;
     NodeWriter masked(workspace, json, has_escapes);
     error = Read(text, masked);
     count = masked.count();

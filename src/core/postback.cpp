@@ -127,11 +127,6 @@ Reason ReadBody(const Request& request, const Workspace& workspace, Postback& po
                                                                                             : Reason::kInvalidJson;
 }
 
-std::int64_t Add(std::int64_t a, std::int64_t b) noexcept {
-  std::int64_t sum;
-  return __builtin_add_overflow(a, b, &sum) ? INT64_MAX : sum;  // b is not negative
-}
-
 // A string `id` or `uuid` binds the token to the invoice that it names. A number, or anything else, binds nothing.
 enum class Binding : std::uint8_t { kNone, kThisInvoice, kAnotherInvoice };
 
@@ -164,9 +159,9 @@ TokenVerdict VerifyToken(const Postback& postback, std::span<const std::string_v
   TokenVerdict verdict = CheckToken(postback.fields.token, secrets, hmac, workspace);
   if (verdict.crypto_failed || verdict.reason != Reason::kVerified) return verdict;
   const Binding binding = BindingOf(verdict.claims, postback.fields.invoice_id);
-  if (verdict.times.not_before > Add(clock.at, clock.leeway))
+  if (verdict.times.not_before > clock.at + clock.leeway)
     verdict.reason = Reason::kTokenNotYetValid;
-  else if (clock.at >= Add(verdict.times.expires_at, clock.leeway))
+  else if (clock.at >= verdict.times.expires_at + clock.leeway)
     verdict.reason = Reason::kTokenExpired;
   else if (binding == Binding::kAnotherInvoice)
     verdict.reason = Reason::kInvoiceMismatch;

@@ -61,8 +61,8 @@ Postback ReadPostback(const Request& request, const Workspace& workspace) noexce
 
 /// When a postback is judged, in microseconds (since 1970-01-01 UTC; not negative).
 struct Clock {
-  std::int64_t at = 0;
-  std::int64_t leeway = 0;
+  Microseconds at = 0;
+  Microseconds leeway = 0;
 };
 
 /// Checks the token of a well-formed postback: signature, claims, time, and that it names no other invoice.

@@ -48,13 +48,13 @@ bool IsSupported(const Document& header) noexcept {
 }
 
 // A NumericDate (RFC 7519 section 2), which may have a fraction, in microseconds, rounded up and capped at either end.
-bool ReadNumericDate(const Document& claims, const Node& node, std::int64_t& microseconds) noexcept {
+bool ReadNumericDate(const Document& claims, const Node& node, Microseconds& microseconds) noexcept {
   Decimal decimal;
   if (node.kind != Kind::kNumber || !ParseDecimal(claims.TextOf(node), decimal)) return false;
   microseconds = 0;
   if (decimal.IsZero()) return true;
-  if (decimal.integer_digits > 12) {  // beyond the year 33658: how far does not matter
-    microseconds = decimal.negative ? INT64_MIN : INT64_MAX;
+  if (decimal.integer_digits > 18) {  // beyond any time that PostgreSQL has, with any leeway: how far does not matter
+    microseconds = decimal.negative ? -kEndOfTime : kEndOfTime;
     return true;
   }
   // Take the digits down to the sixth decimal; of what follows it only matters whether there is anything.

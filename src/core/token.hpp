@@ -16,10 +16,14 @@ namespace cc {
 /// Longest token, in characters.
 inline constexpr std::size_t kMaxTokenLength = 4096;
 
+/// Wide enough for any time plus any leeway: nothing overflows, nothing saturates.
+__extension__ typedef __int128 Microseconds;
+inline constexpr Microseconds kEndOfTime = Microseconds{1} << 100;
+
 /// When a token is valid, in microseconds since 1970-01-01 UTC, rounded up.
 struct TokenTimes {
-  std::int64_t expires_at = 0;
-  std::int64_t not_before = INT64_MIN;
+  Microseconds expires_at = 0;
+  Microseconds not_before = -kEndOfTime;
 };
 
 /// What CheckToken found. `crypto_failed` says that OpenSSL could not compute: then nothing is known and `reason` means nothing.

@@ -33,7 +33,7 @@ void SetVerifiedColumns(const Verification& verification, PostbackRow& row) {
   row.Set(PostbackColumn::kAmountCrypto, NumericGetDatum(MakeAmount(fields.amount_crypto)));
   row.Set(PostbackColumn::kCurrency, TextDatum(fields.currency));
   if (!fields.order_id.empty()) row.Set(PostbackColumn::kOrderId, TextDatum(fields.order_id));
-  row.Set(PostbackColumn::kTokenExpiresAt, TimestampDatum(verification.token.times.expires_at));
+  row.Set(PostbackColumn::kTokenExpiresAt, TimestampDatum(static_cast<std::int64_t>(verification.token.times.expires_at)));
   row.Set(PostbackColumn::kClaims, JsonbPGetDatum(MakeJsonb(claims, claims.root(), RootMembers::kAsIs)));
 }
 

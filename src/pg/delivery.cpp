@@ -134,7 +134,7 @@ Delivery MakeDelivery(const Verification& verification) {
   if (delivery.reason != Reason::kVerified) return delivery;
   SetColumns(verification.postback, delivery);
   if (verification.token_workspace.text != nullptr)
-    delivery.invoice.Set(InvoiceColumnIndex("token_expires_at"), TimestampDatum(verification.token.times.expires_at));
+    delivery.invoice.Set(InvoiceColumnIndex("token_expires_at"), TimestampDatum(static_cast<std::int64_t>(verification.token.times.expires_at)));
   return delivery;
 }
 

@@ -25,11 +25,11 @@ constexpr std::int64_t kUnixEpochToPostgres =
   pg_unreachable();
 }
 
-std::int64_t MicrosecondsOf(const Interval& interval) {
-  int128 total = interval.time;
-  total += static_cast<int128>(interval.day) * USECS_PER_DAY;
-  total += static_cast<int128>(interval.month) * DAYS_PER_MONTH * USECS_PER_DAY;
-  return total > INT64_MAX ? INT64_MAX : total < INT64_MIN ? INT64_MIN : static_cast<std::int64_t>(total);
+Microseconds MicrosecondsOf(const Interval& interval) {
+  Microseconds total = interval.time;
+  total += static_cast<Microseconds>(interval.day) * USECS_PER_DAY;
+  total += static_cast<Microseconds>(interval.month) * DAYS_PER_MONTH * USECS_PER_DAY;
+  return total;
 }
 
 }  // namespace
@@ -47,12 +47,7 @@ std::string_view SecretFrom(NullableDatum value) {
   return secret;
 }
 
-// PostgreSQL counts from 2000 on, and so reaches further than microseconds since 1970 do: there the clock stands still.
-Clock ClockAt(TimestampTz at) {
-  Clock clock{.at = 0, .leeway = 0};
-  if (__builtin_add_overflow(at, kUnixEpochToPostgres, &clock.at)) clock.at = INT64_MAX;
-  return clock;
-}
+Clock ClockAt(TimestampTz at) { return Clock{.at = static_cast<Microseconds>(at) + kUnixEpochToPostgres, .leeway = 0}; }
 
 Clock ClockFrom(NullableDatum at, NullableDatum leeway) {
   if (at.isnull || TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(at.value))) RaiseInvalidParameter("time must be finite");

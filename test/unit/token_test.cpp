@@ -28,7 +28,7 @@ Verdict Verify(std::string_view token, std::span<const std::string_view> secrets
   const ExactWorkspace workspace = ExactWorkspace::ForJson(token.size());
   const TokenVerdict verdict = VerifyToken(postback, secrets, clock, hmac, workspace.get());
   EXPECT_FALSE(verdict.crypto_failed);
-  return {verdict.reason, verdict.times.expires_at, verdict.claims.count == 0 ? "" : Show(verdict.claims), verdict.names_invoice};
+  return {verdict.reason, static_cast<std::int64_t>(verdict.times.expires_at), verdict.claims.count == 0 ? "" : Show(verdict.claims), verdict.names_invoice};
 }
 
 Reason Check(std::string_view token, std::string_view secret = kSecret) { return Verify(token, {&secret, 1}).reason; }

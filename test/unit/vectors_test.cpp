@@ -121,7 +121,7 @@ TEST_P(VectorTest, HasTheVerdictThatItSays) {
       EXPECT_EQ(text, TextOr(expected[name], "")) << name;
     }
   if (expected.contains("token_expires_at")) {
-    EXPECT_EQ(verdict.times.expires_at, Microseconds(expected["token_expires_at"]));
+    EXPECT_EQ(static_cast<std::int64_t>(verdict.times.expires_at), Microseconds(expected["token_expires_at"]));
   }
   if (expected.contains("amount_crypto")) {
     Decimal amount;
