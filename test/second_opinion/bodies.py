@@ -163,7 +163,7 @@ NUMBERS = ['0', '-0', '-0.0', '0e5', '0e-5', '0E-99999', '0e99999999999', '-0e1'
            '1e399', '1e0399', '1.0e-399', '1.0e-400', '1.00e399', '9' * 400, '9' * 401, '0.' + '1' * 400, '0.' + '1' * 401, '0.' + '0' * 400,
            '0.' + '0' * 401, '1.6543612251060553e-24', '1e308', '1.8e308', '1e309', '123456789012345678901234567890.123456789', '1e1.5', '1e 5',
            '- 1', '1-1', '1+1', '1e--5', '1ee5', '00', '-00', '0.', '-.5', '1e00000000000000000005', '0.1e1', '1e127', '1e128', '5e-324', '1e-16383',
-           '1e-16384', '1e131071', '1e131072', '٣', '1\u0660']
+           '1e-16384', '1e131071', '1e131072', '٣', '1\u0660', '1e' + '9' * 25, '-1e-' + '9' * 25, '0e' + '9' * 25]
 AMOUNTS = ['0', '-0', '0.0', '1', '-1', '1.0', '100.00', '1e-06', '1E+2', '1e37', '1e38', '9' * 38, '9' * 39, '1e-36', '1e-37', '0.' + '0' * 35 + '1',
            '0.' + '0' * 36 + '1', '0.' + '0' * 40, '1.' + '0' * 200, '10e36', '10e37', '0.1e38', '0.1e39', '0e999999999999', '-0e1', '-1e-99999',
            '1e-99999999999', '1e99999999999', '1,5', '0x1', 'NaN', 'Infinity', '1_0', '+5', '.5', '5.', '05', '', ' ', '5 5', '1e', '٥',
@@ -173,7 +173,7 @@ CONTENT_TYPES = [None, '', ' ', '\t \r\n', 'application/json', 'APPLICATION/JSON
                  'application/x-www-form-urlencoded', 'Application/X-WWW-Form-URLencoded;charset=UTF-8', 'multipart/form-data', 'text/plain',
                  'application/x-www-form-urlencoded2', ' application/json ', '\u00a0application/json', 'application /json', 'application/json,',
                  'json', ';', ';charset=utf-8', 'application', '/', 'text/x+json', 'application/x+json+json', 'application/json+', '\ufeffapplication/json',
-                 'application/\u212ason', 'application/jſon', 'application/json\x0b', '*/*', 'application/*+json']
+                 'application/\u212ason', 'application/jſon', 'appl\u0130cation/json', 'application/json\x0b', '*/*', 'application/*+json']
 PARAMETERS = ['charset=utf-8', 'charset=UTF8', 'charset=us-ascii', 'Charset="utf-8"', 'charset=iso-8859-1', 'charset=utf-16', 'charset=',
               'charset=""', 'charset', 'charset="utf-8', "charset='utf-8'", ' charset = utf-8 ', 'charset=utf-8 x', 'xcharset=latin1', 'x=y', '', ' ',
               'x="a;charset=latin1"', 'x="a\\";charset=latin1"', 'x="a;charset=latin1', 'x="', 'x="\\', '"', 'a"b;c"d', 'charset=utf‑8',
@@ -339,6 +339,20 @@ def value(case, rng):
 
 
 @mutation
+def many(case, rng):
+    """Objects and arrays of more elements than jsonb keeps in one stride, their names repeated now and then."""
+    count = rng.choice([31, 32, 33, 64, 65, 200])
+    names = ['"%s"' % rng.choice(['a', 'b', 'ж', '\\u0061', 'token', 'status', 'k' * 40]) + '' if rng.random() < 0.1 else '"%s%d"' % ('k' * rng.randint(0, 3), rng.randint(0, 300))
+             for _ in range(count)]
+    values = [rng.choice(['0', '""', '"x"', 'null', 'true', '1.5', '[]', '{}', '-0', '1e-5', '"ж"']) for _ in names]
+    pairs = '{' + ','.join('%s:%s' % pair for pair in zip(names, values)) + '}'
+    case.insert(rng.choice(['x', 'invoice_info']), Raw(rng.choice([pairs, '[' + ','.join(values) + ']', '[%s,%s]' % (pairs, pairs), '{"a":[%s,{"b":%s}]}' % (pairs, pairs)])))
+    if rng.random() < 0.5:
+        for name in names:
+            case.insert(Raw(name) if not case.is_form else name.strip('"'), Raw('1'))
+
+
+@mutation
 def bytes_changed(case, rng):
     def change(data):
         data = bytearray(data)
@@ -382,7 +396,7 @@ def words(case, rng):
 @mutation
 def around(case, rng):
     """White space, and what looks like it, around the body."""
-    pieces = [b' ', b'\t', b'\r\n', b'\n\n'] * 4 + GARBAGE + [b'&', b'{}', b',']
+    pieces = [b' ', b'\t', b'\r\n', b'\n\n'] * 4 + GARBAGE + [b'&', b'{', b'[', b',']
     before, after = (b''.join(rng.choice(pieces) for _ in range(rng.randint(0, 3))) for _ in range(2))
     case.bytes_steps.append(lambda data: before + (b'' if rng.random() < 0.05 else data) + after)
     if rng.random() < 0.3:
@@ -512,11 +526,10 @@ def form(case, rng):
     pieces = [b'&', b'&&', b'x', b'x=', b'=', b'=x', b'x=1', b'x=2', b'x=%', b'x=%4', b'x=%4g', b'x=%+1', b'x=% 1', b'x=%00', b'x=\x00', b'x=\xff', b'x=%ff', b'x=\xd0%b6', b'x=%d0\xb6',
               b'x=%D0', b'x=%c0%80', b'x=%ed%a0%80', b'x=%f0%9f%92%b8', b'x=a=b', b'x=%25', b'x=%2525', b'x=+%2B+', b'order%5Fid=1', b'%73tatus=success', b'invoice_info=uuid', b'invoice_info=a',
               b'order_id=%0A', b'order_id=%C2%85', b'order_id=a;b', b'x;y=1', b'token', b'token=', b'x[]=1', b'a+b=1', b'a%20b=2', b'%=1', b'x=%u0416', b'x=%%41', b'%E2%80%A8=1', b'x=%1A']
-    if rng.random() < 0.05:
-        pieces.append(b'&'.join([b'x'] * rng.choice([980, 990, 993, 994, 995, 996, 997, 1000, 1001])))
     extra = [rng.choice(pieces) for _ in range(rng.randint(1, 4))]
-    if rng.random() < 0.1:
-        extra.append(pieces[-1])
+    if rng.random() < 0.03:        # about 1,000 pairs
+        total = rng.choice([999, 1000, 1001, 1001, 1002])
+        extra = [b'&&'] * rng.randint(0, 3) + [b'x'] * (total - len(case.members))
 
     def change(data):
         parts = data.split(b'&')

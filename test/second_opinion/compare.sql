@@ -49,6 +49,15 @@ EXCEPTION WHEN character_not_in_repertoire THEN
 END
 $$;
 
+-- What cc_parse_postback says: the payload, or the reason why there is none.
+CREATE FUNCTION parsed(body bytea, content_type text, OUT payload jsonb, OUT error text) LANGUAGE plpgsql AS $$
+BEGIN
+    payload := cc_parse_postback(body, content_type);
+EXCEPTION WHEN OTHERS THEN
+    error := SQLSTATE || ' ' || SQLERRM;
+END
+$$;
+
 CREATE FUNCTION word(v verdict) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT coalesce(v.reason, 'verified') $$;
 
 -- The names of the columns in which two verdicts differ. Numbers compare by value, also inside jsonb.
@@ -66,17 +75,25 @@ CREATE FUNCTION differing_columns(a verdict, b verdict) RETURNS text[] LANGUAGE 
         CASE WHEN a.payload IS DISTINCT FROM b.payload THEN 'payload' END], NULL)
 $$;
 
--- What the two say; `problem` is NULL where they agree. The extension is asked for bytes, and for text where it is text.
+-- What the two say; `problem` is NULL where they agree. The extension is asked for bytes, and for text where it is text, and
+-- cc_parse_postback as well.
 CREATE FUNCTION compare(body bytea, content_type text, secret text, at timestamptz, leeway interval,
                         OUT reason text, OUT problem text) LANGUAGE plpgsql AS $$
 DECLARE
     o CONSTANT verdict := opinion(body, content_type, secret, at, leeway);
     p verdict := product(body, content_type, secret, at, leeway);
     t text;
+    s record;
 BEGIN
     reason := word(o);
     IF p IS DISTINCT FROM o THEN
         problem := format('the extension says %s, the second opinion %s (%s)', word(p), word(o), array_to_string(differing_columns(p, o), ', '));
+        RETURN;
+    END IF;
+    s := parsed(body, content_type);
+    IF o.verified IS NOT NULL AND (s.payload IS DISTINCT FROM o.payload OR s.error IS NULL <> (o.payload IS NOT NULL)
+                                   OR s.error NOT LIKE '22P02 %' || o.reason) THEN
+        problem := format('cc_parse_postback says %s where the second opinion says %s', coalesce(s.error, 'what differs'), word(o));
         RETURN;
     END IF;
     t := as_text(body);
@@ -122,7 +139,7 @@ $$;
 -- What was compared
 --------------------------------------------------------------------------------------------------------------------------
 
-CREATE UNLOGGED TABLE body (n bigint, kind text, body bytea, content_type text, secret text, at timestamptz, leeway interval);
+CREATE TABLE body (n bigint, kind text, body bytea, content_type text, secret text, at timestamptz, leeway interval);
 CREATE TABLE tally (kind text, reason text, bodies bigint);
 CREATE TABLE disagreement (LIKE body, problem text);
 
