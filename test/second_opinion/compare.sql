@@ -87,13 +87,15 @@ DECLARE
 BEGIN
     reason := word(o);
     IF p IS DISTINCT FROM o THEN
-        problem := format('the extension says %s, the second opinion %s (%s)', word(p), word(o), array_to_string(differing_columns(p, o), ', '));
+        problem := format('the extension says %s, the second opinion %s (%s)', word(p), word(o),
+                          array_to_string(differing_columns(p, o), ', '));
         RETURN;
     END IF;
     s := parsed(body, content_type);
     IF o.verified IS NOT NULL AND (s.payload IS DISTINCT FROM o.payload OR s.error IS NULL <> (o.payload IS NOT NULL)
                                    OR s.error NOT LIKE '22P02 %' || o.reason) THEN
-        problem := format('cc_parse_postback says %s where the second opinion says %s', coalesce(s.error, 'what differs'), word(o));
+        problem := format('cc_parse_postback says %s where the second opinion says %s', coalesce(s.error, 'what differs'),
+                          word(o));
         RETURN;
     END IF;
     t := as_text(body);
@@ -149,7 +151,8 @@ BEGIN
     CREATE TEMPORARY TABLE judged ON COMMIT DROP AS
         SELECT b.*, c.reason, c.problem FROM body AS b, LATERAL compare(b.body, b.content_type, b.secret, b.at, b.leeway) AS c;
     INSERT INTO tally SELECT kind, reason, count(*) FROM judged GROUP BY kind, reason;
-    INSERT INTO disagreement SELECT n, kind, body, content_type, secret, at, leeway, problem FROM judged WHERE problem IS NOT NULL;
+    INSERT INTO disagreement
+    SELECT n, kind, body, content_type, secret, at, leeway, problem FROM judged WHERE problem IS NOT NULL;
 END
 $$;
 
@@ -167,7 +170,8 @@ DECLARE
     got    CONSTANT jsonb := to_jsonb(o);
 BEGIN
     IF o.verified IS NULL OR expect ? 'error' THEN
-        RETURN CASE WHEN o.reason IS DISTINCT FROM 'error ' || (expect ->> 'error') THEN format('%s instead of %s', word(o), expect) END;
+        RETURN CASE WHEN o.reason IS DISTINCT FROM 'error ' || (expect ->> 'error')
+                    THEN format('%s instead of %s', word(o), expect) END;
     END IF;
     IF o.verified = (o.reason IS NOT NULL) THEN RETURN 'verified and reason do not fit'; END IF;
     IF NOT o.verified AND num_nonnulls(o.status, o.invoice_id, o.amount_crypto, o.currency, o.order_id, o.token_expires_at,
@@ -178,8 +182,8 @@ BEGIN
         RETURN format('%s instead of %s', word(o), coalesce(expect ->> 'reason', 'verified'));
     END IF;
     IF EXISTS (SELECT FROM jsonb_each(fields) AS f
-                WHERE CASE f.key WHEN 'payload_has' THEN NOT o.payload @> f.value AND
-                                     EXISTS (SELECT FROM jsonb_each(f.value) AS m WHERE o.payload -> m.key IS DISTINCT FROM m.value)
+                WHERE CASE f.key WHEN 'payload_has' THEN EXISTS (SELECT FROM jsonb_each(f.value) AS m
+                                                                  WHERE o.payload -> m.key IS DISTINCT FROM m.value)
                                  WHEN 'amount_crypto' THEN o.amount_crypto IS DISTINCT FROM (f.value #>> '{}')::numeric
                                  WHEN 'token_expires_at' THEN o.token_expires_at IS DISTINCT FROM (f.value #>> '{}')::timestamptz
                                  ELSE coalesce(got -> f.key, 'null') <> f.value END) THEN

@@ -1,4 +1,5 @@
--- Every vector, and every case that the bodies have found (found.jsonl, in the same format): the second opinion says what it expects, and the extension says the same as the second opinion.
+-- Every vector, and every case that the bodies have found (found.jsonl, in the same format): the second opinion says what it
+-- expects, and the extension says the same as the second opinion.
 SET search_path = second_opinion, public;
 SET timezone = 'UTC';
 CREATE TEMPORARY TABLE line (suite text DEFAULT current_setting('vectors.suite'), value text);
@@ -17,7 +18,8 @@ SET vectors.suite = 'found';
 
 CREATE TABLE vector AS
 SELECT suite, v ->> 'name' AS name, judge_vector(v) AS wrong,
-       (compare(vector_body(v), v ->> 'content_type', v ->> 'secret', (v ->> 'at')::timestamptz, (v ->> 'leeway')::interval)).problem
+       (compare(vector_body(v), v ->> 'content_type', v ->> 'secret', (v ->> 'at')::timestamptz,
+                (v ->> 'leeway')::interval)).problem
   FROM (SELECT suite, value::jsonb AS v FROM line) AS vector;
 
 -- What the extension signs itself is genuine, now.

@@ -168,8 +168,8 @@ BEGIN
     -- Fewer than 250 digits in a row and an exponent of at most two digits stay within 400.
     IF j::text !~ '[0-9]{250}|[eE][+-]?[0-9]{3}' THEN RETURN j::jsonb; END IF;
     RETURN (SELECT string_agg(CASE WHEN part[1] ~ '^[-0-9]' THEN kept_number(part[1]) ELSE part[1] END, '' ORDER BY place)
-              FROM regexp_matches(j::text, '"(?:[^"\\]|\\.)*"|[-0-9][-+.0-9eE]*|[^-"0-9]+', 'g') WITH ORDINALITY AS m (part, place)
-           )::jsonb;
+              FROM regexp_matches(j::text, '"(?:[^"\\]|\\.)*"|[-0-9][-+.0-9eE]*|[^-"0-9]+', 'g')
+                   WITH ORDINALITY AS m (part, place))::jsonb;
 END
 $$;
 
@@ -198,8 +198,9 @@ BEGIN
     pairs := array_remove(string_to_array(convert_from(bytes, 'LATIN1'), '&'), '');      -- an error for a NUL byte
     IF cardinality(pairs) > 1000 THEN RETURN NULL; END IF;
     RETURN (SELECT coalesce(array_agg(ROW (decode_part(split_part(pair, '=', 1)), 'string',
-                                           CASE WHEN strpos(pair, '=') > 0 THEN decode_part(substr(pair, strpos(pair, '=') + 1)) ELSE '' END
-                                          )::member ORDER BY place), '{}')
+                                           CASE WHEN strpos(pair, '=') = 0 THEN ''
+                                                ELSE decode_part(substr(pair, strpos(pair, '=') + 1)) END)::member
+                                      ORDER BY place), '{}')
               FROM unnest(pairs) WITH ORDINALITY AS p (pair, place));
 EXCEPTION
     WHEN character_not_in_repertoire OR invalid_text_representation THEN RETURN NULL;
@@ -221,7 +222,8 @@ BEGIN
     -- Parameters end at a semicolon outside a quoted string.
     FOR charset IN
         SELECT strip(substr(parameter[1], strpos(parameter[1], '=') + 1))
-          FROM regexp_matches(substr(folded, strpos(folded || ';', ';')), ';((?:[^;"]|"(?:[^"\\]|\\.)*(?:"|\\?$))*)', 'g') AS parameter
+          FROM regexp_matches(substr(folded, strpos(folded || ';', ';')),
+                              ';((?:[^;"]|"(?:[^"\\]|\\.)*(?:"|\\?$))*)', 'g') AS parameter
          WHERE strpos(parameter[1], '=') > 0 AND strip(split_part(parameter[1], '=', 1)) = 'charset'
     LOOP
         IF charset NOT IN ('utf-8', 'utf8', 'us-ascii', '"utf-8"', '"utf8"', '"us-ascii"') THEN RETURN NULL; END IF;
@@ -335,7 +337,8 @@ BEGIN
         value := texts ->> name;
         IF name = 'token' THEN value := strip(value); END IF;
         IF kinds ->> name <> 'string'
-           AND NOT (kinds ->> name = 'number' AND (name = 'amount_crypto' OR name IN ('invoice_id', 'order_id') AND value ~ '^-?[0-9]+$'))
+           AND NOT (kinds ->> name = 'number'
+                    AND (name = 'amount_crypto' OR name IN ('invoice_id', 'order_id') AND value ~ '^-?[0-9]+$'))
            OR length(value) > (CASE WHEN name = 'token' THEN 4096 ELSE 255 END)
            OR value ~ '[\u0001-\u001f\u007f-\u009f]' THEN
             v.reason := 'invalid_field'; RETURN v;
