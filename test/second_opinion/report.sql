@@ -24,8 +24,8 @@ SELECT rpad(reason, 26) || lpad(sum(bodies)::text, 9) || ' bodies' FROM tally GR
 SELECT format('not ok - %s: %s', name, problem) FROM result WHERE problem IS NOT NULL ORDER BY part, name;
 
 -- The columns that differ follow from the two words, mostly. Of each pair of words the shortest body, made shorter.
-SELECT format(E'\n%s bodies: %s\n  the shortest: bodies.py --seed %s --first %s --show   (%s)',
-              bodies, problem, :'seed', n, kind),
+SELECT format(E'\n%s bodies: %s\n  the shortest: %s%s', bodies, problem, kind,
+              ': bodies.py --show --seed ' || :'seed' || ' --first ' || n),
        format(E'  made shorter: %s\n  SELECT * FROM cc_verify_postback(%L::bytea, %L, %L, %L, %L);', encode(shortened, 'escape'),
               shortened, content_type, secret, at, leeway)
   FROM (SELECT DISTINCT ON (words) *, count(*) OVER (PARTITION BY words) AS bodies
