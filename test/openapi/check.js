@@ -31,8 +31,8 @@ const matchesForm = ajv.compile({ $id: "openapi.yaml", ...openapi.components.sch
 const matchesInfo = ajv.getSchema("postback.schema.json#/$defs/invoice_info");
 
 // Each status and its words, as the extension answers them.
-const answers = [...read("src/core/http_answer.cpp").matchAll(/\{"(\w+)", \{(\d+), "([^"]+)"\}\}/g)].map((m) => m.slice(1));
-check("http_answer.cpp can be read", answers.length >= 10 ? "" : `${answers.length} answers`);
+const answers = [...read("src/core/reason.hpp").matchAll(/"(\w+)", \{(\d+), "([^"]+)"\}\}/g)].map((m) => m.slice(1));
+check("reason.hpp can be read", answers.length >= 10 ? "" : `${answers.length} answers`);
 for (const [reason, status, words] of [...answers, ["the rest", "401", "Invalid token"]]) {
   for (const path of Object.keys(openapi.paths)) {
     const reference = openapi.paths[path].post.responses[status]?.$ref;
