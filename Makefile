@@ -5,8 +5,14 @@ MODULE_big = cryptocloud_postback
 SOURCES    = $(sort $(wildcard src/core/*.cpp src/pg/*.cpp))
 OBJS       = $(SOURCES:.cpp=.o)
 HEADERS_   = $(wildcard src/core/*.hpp src/pg/*.hpp)
-SQL        = sql/verify.sql sql/tables.sql sql/pipeline.sql
-DATA_built = sql/$(EXTENSION)--$(EXTVERSION).sql
+# The functions of this version, for its base script and for the upgrade to it. Scripts of released versions are kept as they were.
+SQL        = sql/verify.sql sql/setup.sql sql/pipeline.sql
+BASE       = sql/$(EXTENSION)--$(EXTVERSION).sql
+UPGRADE    = sql/$(EXTENSION)--0.1.0--$(EXTVERSION).sql
+DATA_built = $(BASE) $(UPGRADE)
+DATA       = $(filter-out $(DATA_built),$(wildcard sql/$(EXTENSION)--*.sql))
+# The SQL of each version calls a library of its own name: a session that runs the old one loads the new one beside it.
+VERSIONED  = $(EXTENSION)-$(EXTVERSION)$(DLSUFFIX)
 EXTRA_CLEAN = $(OBJS:.o=.d) $(DATA_built) test/expected test_out build
 
 REGRESS      = $(patsubst test/sql/%.sql,%,$(sort $(wildcard test/sql/*.sql)))
@@ -43,8 +49,21 @@ $(OBJS:.o=.bc): $(HEADERS_)
 -include $(OBJS:.o=.d)
 $(OBJS): Makefile
 
-$(DATA_built): $(SQL) cryptocloud_postback.control
-	cat $(SQL) > $@
+$(BASE): sql/types.sql $(SQL)
+	cat $^ > $@
+
+$(UPGRADE): sql/upgrade-0.1.0.sql $(SQL)
+	cat $^ > $@
+
+install: install-versioned
+.PHONY: install-versioned
+install-versioned: $(shlib) installdirs
+	$(INSTALL_SHLIB) $(shlib) '$(DESTDIR)$(pkglibdir)/$(VERSIONED)'
+
+uninstall: uninstall-versioned
+.PHONY: uninstall-versioned
+uninstall-versioned:
+	rm -f '$(DESTDIR)$(pkglibdir)/$(VERSIONED)'
 
 # pg_regress before 16 looks for expected/ beside its inputs only.
 .PHONY: regress-prep

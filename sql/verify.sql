@@ -1,90 +1,53 @@
--- complain if script is sourced in psql, rather than via CREATE EXTENSION
-\echo Use "CREATE EXTENSION cryptocloud_postback" to load this file. \quit
-
-DO $$
-BEGIN
-    IF current_setting('server_encoding') <> 'UTF8' THEN
-        RAISE EXCEPTION 'cryptocloud_postback needs a database with encoding UTF8, not %', current_setting('server_encoding')
-            USING ERRCODE = 'feature_not_supported',
-                  HINT = 'Create the database with ENCODING ''UTF8'' TEMPLATE template0.';
-    END IF;
-END
-$$;
-
 --------------------------------------------------------------------------------------------------------------------------
 -- Verification: functions of their arguments alone. They need none of the tables that cc_setup() makes.
 --------------------------------------------------------------------------------------------------------------------------
-
-CREATE TYPE cc_postback AS (
-    verified         boolean,
-    reason           text,
-    status           text,
-    invoice_id       text,
-    amount_crypto    numeric,
-    currency         text,
-    order_id         text,
-    token_expires_at timestamptz,
-    claims           jsonb,
-    payload          jsonb
-);
-COMMENT ON TYPE cc_postback IS 'a verified postback, or the reason why it is not';
-COMMENT ON COLUMN cc_postback.verified IS 'true if the token proves that the postback is genuine and in time; never NULL';
-COMMENT ON COLUMN cc_postback.reason IS 'why not, NULL when verified; README.md lists the words';
-COMMENT ON COLUMN cc_postback.status IS 'the field status; this and all that follow but payload are NULL unless verified';
-COMMENT ON COLUMN cc_postback.invoice_id IS 'the field invoice_id without INV-';
-COMMENT ON COLUMN cc_postback.amount_crypto IS 'the exact decimal that was sent';
-COMMENT ON COLUMN cc_postback.currency IS 'the field currency';
-COMMENT ON COLUMN cc_postback.order_id IS 'the field order_id; NULL if absent or empty';
-COMMENT ON COLUMN cc_postback.token_expires_at IS 'the claim exp';
-COMMENT ON COLUMN cc_postback.claims IS 'the claims of the token';
-COMMENT ON COLUMN cc_postback.payload IS 'the whole body without the token, if it could be read, verified or not';
 
 -- Each function is there twice: for text, which PostgreSQL knows to be valid UTF-8, and for bytea, where that is checked.
 -- A NULL or empty secret is an error of the caller (22023), as are a NULL or infinite time and a negative leeway.
 -- A body, whatever bytes it holds, never is: the reason tells what is wrong with it.
 -- The token is a JWS in compact serialisation (RFC 7515) with claims (RFC 7519), signed HS256 (RFC 7518).
 
-CREATE FUNCTION cc_verify_postback(body text, content_type text, secret text) RETURNS cc_postback
+CREATE OR REPLACE FUNCTION @extschema@.cc_verify_postback(body text, content_type text, secret text) RETURNS @extschema@.cc_postback
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_verify_postback';
-COMMENT ON FUNCTION cc_verify_postback(text, text, text) IS
+COMMENT ON FUNCTION @extschema@.cc_verify_postback(text, text, text) IS
     'verify a postback at the time of the current statement';
 
-CREATE FUNCTION cc_verify_postback(body bytea, content_type text, secret text) RETURNS cc_postback
+CREATE OR REPLACE FUNCTION @extschema@.cc_verify_postback(body bytea, content_type text, secret text) RETURNS @extschema@.cc_postback
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_verify_postback_bytea';
-COMMENT ON FUNCTION cc_verify_postback(bytea, text, text) IS
+COMMENT ON FUNCTION @extschema@.cc_verify_postback(bytea, text, text) IS
     'verify a postback at the time of the current statement';
 
 -- A leeway lengthens the token's life at both ends. Its days count 24 hours and its months 30 days, whatever the time zone.
-CREATE FUNCTION cc_verify_postback(body text, content_type text, secret text, at timestamptz, leeway interval DEFAULT '0')
-    RETURNS cc_postback
+CREATE OR REPLACE FUNCTION @extschema@.cc_verify_postback(body text, content_type text, secret text, at timestamptz, leeway interval DEFAULT '0')
+    RETURNS @extschema@.cc_postback
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_verify_postback';
-COMMENT ON FUNCTION cc_verify_postback(text, text, text, timestamptz, interval) IS
+COMMENT ON FUNCTION @extschema@.cc_verify_postback(text, text, text, timestamptz, interval) IS
     'verify a postback as of a given time';
 
-CREATE FUNCTION cc_verify_postback(body bytea, content_type text, secret text, at timestamptz, leeway interval DEFAULT '0')
-    RETURNS cc_postback
+CREATE OR REPLACE FUNCTION @extschema@.cc_verify_postback(body bytea, content_type text, secret text, at timestamptz, leeway interval DEFAULT '0')
+    RETURNS @extschema@.cc_postback
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_verify_postback_bytea';
-COMMENT ON FUNCTION cc_verify_postback(bytea, text, text, timestamptz, interval) IS
+COMMENT ON FUNCTION @extschema@.cc_verify_postback(bytea, text, text, timestamptz, interval) IS
     'verify a postback as of a given time';
 
-CREATE FUNCTION cc_parse_postback(body text, content_type text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION @extschema@.cc_parse_postback(body text, content_type text) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_parse_postback';
-COMMENT ON FUNCTION cc_parse_postback(text, text) IS
+COMMENT ON FUNCTION @extschema@.cc_parse_postback(text, text) IS
     'the body as jsonb, without the token and NOT verified; error 22P02 if it cannot be read';
 
-CREATE FUNCTION cc_parse_postback(body bytea, content_type text) RETURNS jsonb
+CREATE OR REPLACE FUNCTION @extschema@.cc_parse_postback(body bytea, content_type text) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_parse_postback_bytea';
-COMMENT ON FUNCTION cc_parse_postback(bytea, text) IS
+COMMENT ON FUNCTION @extschema@.cc_parse_postback(bytea, text) IS
     'the body as jsonb, without the token and NOT verified; error 22P02 if it cannot be read';
 
-CREATE FUNCTION cc_sign_token(claims jsonb, secret text) RETURNS text
+CREATE OR REPLACE FUNCTION @extschema@.cc_sign_token(claims jsonb, secret text) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_sign_token';
-COMMENT ON FUNCTION cc_sign_token(jsonb, text) IS
+COMMENT ON FUNCTION @extschema@.cc_sign_token(jsonb, text) IS
     'a token with these claims, signed HS256, as the service would make it; for tests and for trying things out';
 
 -- application/x-www-form-urlencoded (WHATWG URL Standard, section 5.2).
-CREATE FUNCTION cc_form_encode(value text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION @extschema@.cc_form_encode(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (
     SELECT string_agg(CASE WHEN c ~ '^[A-Za-z0-9*._-]$' THEN c
                            WHEN c = ' ' THEN '+'
@@ -92,10 +55,10 @@ RETURN (
                       '' ORDER BY n)
       FROM unnest(string_to_array(value, NULL)) WITH ORDINALITY AS character (c, n)
 );
-COMMENT ON FUNCTION cc_form_encode(text) IS 'a value as a form spells it; used by cc_sample_postback';
+COMMENT ON FUNCTION @extschema@.cc_form_encode(text) IS 'a value as a form spells it; used by cc_sample_postback';
 
 -- The documented sample of the service, with a token that is valid for five minutes as the service's are.
-CREATE FUNCTION cc_sample_postback(
+CREATE OR REPLACE FUNCTION @extschema@.cc_sample_postback(
     secret       text,
     content_type text DEFAULT 'application/json',
     invoice_id   text DEFAULT 'ILRAJE1Q',
@@ -107,38 +70,40 @@ CREATE FUNCTION cc_sample_postback(
     invoice_info jsonb DEFAULT '{}',
     expires_at   timestamptz DEFAULT statement_timestamp() + interval '5 minutes'
 ) RETURNS text
-    LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    -- To the microsecond: a token is good for one delivery, and the next call is to make another one.
-    token  CONSTANT text := @extschema@.cc_sign_token(
-        jsonb_build_object('id', invoice_id, 'exp', extract(epoch FROM expires_at)), secret);
-    fields CONSTANT jsonb := jsonb_build_object('status', status, 'invoice_id', invoice_id, 'amount_crypto', amount_crypto,
-                                                'currency', currency, 'order_id', order_id, 'token', token);
-    info   CONSTANT jsonb := jsonb_build_object(
-        'uuid', 'INV-' || invoice_id, 'created', '2026-01-27 10:20:04.222439',
-        'address', '0x635DBa9c6e5E9aF0d9b1C2f3A4e5B6c7D8e9F0a1',
-        'currency', jsonb_build_object('id', 20, 'code', currency, 'fullcode', currency, 'name', currency,
-                                       'network', jsonb_build_object('code', 'BSC', 'id', 20, 'fullname', 'BNB Smart Chain')),
-        'date_finished', '2026-01-27 10:23:14.000940', 'expiry_date', '2026-01-28 10:20:04.197389',
-        'side_commission', 'client', 'type_payments', 'crypto', 'amount', amount_crypto,
-        'status', 'paid', 'invoice_status', 'success', 'project', jsonb_build_object('id', 1, 'name', 'Test'),
-        'tx_list', jsonb_build_array('0x12fb777c41b58b8304278416e5a8a9b0c1d2e3f4a5b6c7d8e9f0c1e7708b2160'),
-        'amount_in_crypto', NULL, 'amount_in_fiat', amount_usd, 'amount_usd', amount_usd, 'amount_to_pay', amount_crypto,
-        'amount_to_pay_usd', amount_usd, 'amount_paid', amount_crypto, 'amount_paid_usd', amount_usd, 'fee', 0, 'fee_usd', 0,
-        'service_fee', 0.000002, 'service_fee_usd', 0, 'received', amount_crypto, 'received_usd', amount_usd,
-        'to_surcharge', 0, 'to_surcharge_usd', 0, 'test_mode', false, 'type', 'up') || invoice_info;
-BEGIN
-    IF content_type LIKE 'application/x-www-form-urlencoded%' THEN
-        -- The service leaves out an order_id that is null, and sends of invoice_info the names of its members.
-        RETURN (SELECT string_agg(name || '=' || @extschema@.cc_form_encode(value), '&' ORDER BY place)
-                  FROM (VALUES (1, 'status', status), (2, 'invoice_id', invoice_id), (3, 'amount_crypto', amount_crypto::text),
-                               (4, 'currency', currency), (5, 'order_id', order_id), (6, 'token', token)) AS field (place, name, value)
-                 WHERE value IS NOT NULL)
-            || (SELECT string_agg('&invoice_info=' || @extschema@.cc_form_encode(key), '') FROM jsonb_object_keys(info) AS key);
-    END IF;
-    RETURN jsonb_pretty(fields || jsonb_build_object('invoice_info', info));
-END
-$$;
-COMMENT ON FUNCTION cc_sample_postback(text, text, text, text, numeric, numeric, text, text, jsonb, timestamptz) IS
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    -- The end of the token is exact to the microsecond: a token is valid for one delivery, and the next call makes another one.
+    WITH signed AS (
+        SELECT @extschema@.cc_sign_token(jsonb_build_object('id', invoice_id, 'exp', extract(epoch FROM expires_at)), secret) AS token
+    ), info AS (
+        SELECT jsonb_build_object(
+            'uuid', 'INV-' || invoice_id, 'created', '2026-01-27 10:20:04.222439',
+            'address', '0x635DBa9c6e5E9aF0d9b1C2f3A4e5B6c7D8e9F0a1',
+            'currency', jsonb_build_object('id', 20, 'code', currency, 'fullcode', currency, 'name', currency,
+                                           'network', jsonb_build_object('code', 'BSC', 'id', 20, 'fullname', 'BNB Smart Chain')),
+            'date_finished', '2026-01-27 10:23:14.000940', 'expiry_date', '2026-01-28 10:20:04.197389',
+            'side_commission', 'client', 'type_payments', 'crypto', 'amount', amount_crypto,
+            'status', 'paid', 'invoice_status', 'success', 'project', jsonb_build_object('id', 1, 'name', 'Test'),
+            'tx_list', jsonb_build_array('0x12fb777c41b58b8304278416e5a8a9b0c1d2e3f4a5b6c7d8e9f0c1e7708b2160'),
+            'amount_in_crypto', NULL, 'amount_in_fiat', amount_usd, 'amount_usd', amount_usd, 'amount_to_pay', amount_crypto,
+            'amount_to_pay_usd', amount_usd, 'amount_paid', amount_crypto, 'amount_paid_usd', amount_usd, 'fee', 0, 'fee_usd', 0,
+            'service_fee', 0.000002, 'service_fee_usd', 0, 'received', amount_crypto, 'received_usd', amount_usd,
+            'to_surcharge', 0, 'to_surcharge_usd', 0, 'test_mode', false, 'type', 'up') || invoice_info AS members
+    )
+    -- In a form the service leaves out an order_id that is null, and sends the names of the members of invoice_info.
+    SELECT CASE WHEN content_type LIKE 'application/x-www-form-urlencoded%' THEN
+                    (SELECT string_agg(field.name || '=' || @extschema@.cc_form_encode(field.value), '&' ORDER BY field.place)
+                       FROM (VALUES (1, 'status', status), (2, 'invoice_id', invoice_id), (3, 'amount_crypto', amount_crypto::text),
+                                    (4, 'currency', currency), (5, 'order_id', order_id),
+                                    (6, 'token', signed.token)) AS field (place, name, value)
+                      WHERE field.value IS NOT NULL)
+                    || (SELECT string_agg('&invoice_info=' || @extschema@.cc_form_encode(member), '')
+                          FROM jsonb_object_keys(info.members) AS member)
+                ELSE jsonb_pretty(jsonb_build_object('status', status, 'invoice_id', invoice_id, 'amount_crypto', amount_crypto,
+                                                     'currency', currency, 'order_id', order_id, 'token', signed.token,
+                                                     'invoice_info', info.members))
+           END
+      FROM signed, info;
+END;
+COMMENT ON FUNCTION @extschema@.cc_sample_postback(text, text, text, text, numeric, numeric, text, text, jsonb, timestamptz) IS
     'a complete, freshly signed body as the service would send it, in either format; to try things out on yourself';

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "core/text.hpp"
+#include "core/trim.hpp"
 #include "core/no_postgres.hpp"
 
 namespace cc {

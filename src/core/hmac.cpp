@@ -34,9 +34,12 @@ EVP_MAC_CTX* NewContext() noexcept {
 
 }  // namespace
 
-HmacSha256::~HmacSha256() {
+HmacSha256::~HmacSha256() { DropContext(); }
+
+void HmacSha256::DropContext() noexcept {
   ForgetKey();
   EVP_MAC_CTX_free(context_);
+  context_ = nullptr;
 }
 
 void HmacSha256::ForgetKey() noexcept {
@@ -70,7 +73,7 @@ bool HmacSha256::Compute(std::string_view key, std::string_view message, Sha256&
   if (ready && Succeeded(EVP_MAC_update(context_, Bytes(message), message.size())) &&
       Succeeded(EVP_MAC_final(context_, digest.data(), &size, digest.size())) && size == digest.size())
     return true;
-  ForgetKey();  // whatever state the context is in: the next call begins afresh
+  DropContext();  // OpenSSL 3.5 crashes on a context whose initialization failed: the next call makes a new one
   return false;
 }
 

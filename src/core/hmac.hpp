@@ -27,6 +27,7 @@ class HmacSha256 {
   bool SetKey(std::string_view key) noexcept;
   bool HasKey(std::string_view key) const noexcept;
   void ForgetKey() noexcept;
+  void DropContext() noexcept;
 
   static constexpr std::size_t kLongestKeptKey = 256;  // a longer key is set anew each time
   evp_mac_ctx_st* context_ = nullptr;

@@ -4,26 +4,46 @@
 #include <charconv>
 #include <chrono>
 
-#include "core/text.hpp"
+#include "core/trim.hpp"
 #include "core/no_postgres.hpp"
 
 namespace cc {
 namespace {
 
-// Indices into kInfoColumns, sorted by the member's name, for a binary search.
-constexpr auto kByName = [] {
-  std::array<std::size_t, kInfoColumns.size()> order{};
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+constexpr bool IsPath(std::string_view member) noexcept { return member.find('.') != std::string_view::npos; }
+
+// Indices of the columns that are a member of their own, sorted by its name, for a binary search.
+constexpr std::size_t kMemberCount = static_cast<std::size_t>(
+    std::count_if(kInvoiceColumns.begin(), kInvoiceColumns.end(),
+                  [](const InvoiceColumn& column) { return !column.member.empty() && !IsPath(column.member); }));
+
+constexpr auto kByMember = [] {
+  std::array<std::size_t, kMemberCount> order{};
+  std::size_t count = 0;
+  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
+    if (!kInvoiceColumns[i].member.empty() && !IsPath(kInvoiceColumns[i].member)) order[count++] = i;
   std::sort(order.begin(), order.end(),
-            [](std::size_t a, std::size_t b) { return kInfoColumns[a].member < kInfoColumns[b].member; });
+            [](std::size_t a, std::size_t b) { return kInvoiceColumns[a].member < kInvoiceColumns[b].member; });
   return order;
 }();
 
+// The column that is this member; kInvoiceColumnCount if there is none.
 std::size_t ColumnOf(std::string_view member) noexcept {
-  const auto found = std::lower_bound(kByName.begin(), kByName.end(), member, [](std::size_t column, std::string_view name) {
-    return kInfoColumns[column].member < name;
+  const auto found = std::lower_bound(kByMember.begin(), kByMember.end(), member, [](std::size_t column, std::string_view name) {
+    return kInvoiceColumns[column].member < name;
   });
-  return found != kByName.end() && kInfoColumns[*found].member == member && !member.empty() ? *found : kInfoColumns.size();
+  return found != kByMember.end() && kInvoiceColumns[*found].member == member ? *found : kInvoiceColumnCount;
+}
+
+// The value at the end of a path such as "currency.network.code"; nullptr if it leads nowhere.
+const Node* FindPath(const Document& document, const Node& object, std::string_view path) noexcept {
+  const Node* node = &object;
+  while (node != nullptr && !path.empty()) {
+    const std::size_t end = std::min(path.find('.'), path.size());
+    node = document.FindMember(*node, path.substr(0, end));
+    path.remove_prefix(std::min(end + 1, path.size()));
+  }
+  return node;
 }
 
 bool IsText(const Node& node) noexcept { return node.kind == Kind::kString || node.kind == Kind::kNumber; }
@@ -57,17 +77,11 @@ bool TakeFraction(std::string_view& text, int& microseconds) noexcept {
 InvoiceInfo ReadInvoiceInfo(const Document& document, const Node& info) noexcept {
   InvoiceInfo values{};
   if (info.kind != Kind::kObject) return values;
-  const Node* currency = nullptr;
   const Node* const end = document.nodes + info.at;
-  for (const Node* name = &info + 1; name < end; name = document.After(name + 1)) {
-    const std::string_view member = document.TextOf(*name);
-    if (const std::size_t column = ColumnOf(member); column < values.size())
-      values[column] = name + 1;
-    else if (member == "currency")
-      currency = name + 1;
-  }
-  const Node* const network = currency == nullptr ? nullptr : document.FindMember(*currency, "network");
-  values[kNetworkColumn] = network == nullptr ? nullptr : document.FindMember(*network, "code");
+  for (const Node* name = &info + 1; name < end; name = document.After(name + 1))
+    if (const std::size_t column = ColumnOf(document.TextOf(*name)); column < values.size()) values[column] = name + 1;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (IsPath(kInvoiceColumns[i].member)) values[i] = FindPath(document, info, kInvoiceColumns[i].member);
   return values;
 }
 
@@ -81,16 +95,16 @@ bool ReadNumber(const Document& document, const Node& node, Decimal& decimal) no
   return IsText(node) && ParseDecimal(Trim(document.TextOf(node)), decimal) && decimal.IsExact();
 }
 
-bool ReadBoolean(const Document& document, const Node& node, bool& value) noexcept {
-  value = node.kind == Kind::kTrue;
-  if (node.kind == Kind::kTrue || node.kind == Kind::kFalse) return true;
-  if (!IsText(node)) return false;
-  const std::string_view text = Trim(document.TextOf(node));
-  const auto is = [text](std::string_view lower) {
-    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) { return (a | 0x20) == b; });
-  };
-  value = is("true") || text == "1";
-  return value || is("false") || text == "0";
+bool ReadTestMode(const Document& document, const Node& node, bool& is_test) noexcept {
+  if (node.kind == Kind::kNull) return false;
+  const std::string_view text = IsText(node) ? document.TextOf(node) : std::string_view{};
+  is_test = node.kind != Kind::kFalse && text != "0" && !(node.kind == Kind::kString && text == "false");
+  return true;
+}
+
+bool ConfirmsSuccess(const Document& document, const Node* invoice_status) noexcept {
+  return invoice_status == nullptr || invoice_status->kind == Kind::kNull ||
+         (invoice_status->kind == Kind::kString && document.TextOf(*invoice_status) == "success");
 }
 
 bool ReadTime(const Document& document, const Node& node, std::int64_t& microseconds) noexcept {

@@ -8,53 +8,15 @@
 
 #include "core/decimal.hpp"
 #include "core/document.hpp"
+#include "core/invoice_columns.hpp"
 
 namespace cc {
 
-enum class InfoKind : std::uint8_t { kText, kNumber, kTime, kBoolean, kTextList };
-
-struct InfoColumn {
-  std::string_view member;  ///< the member's name in invoice_info
-  InfoKind kind;
-};
-
-/// The typed columns, in the order of SQL's type cc_delivery. `network` is not a member of its own: see ReadInvoiceInfo.
-inline constexpr std::array kInfoColumns = std::to_array<InfoColumn>({
-    {"address", InfoKind::kText},
-    {"", InfoKind::kText},  // network
-    {"invoice_status", InfoKind::kText},
-    {"status", InfoKind::kText},
-    {"side_commission", InfoKind::kText},
-    {"type_payments", InfoKind::kText},
-    {"test_mode", InfoKind::kBoolean},
-    {"amount", InfoKind::kNumber},
-    {"amount_in_crypto", InfoKind::kNumber},
-    {"amount_in_fiat", InfoKind::kNumber},
-    {"amount_usd", InfoKind::kNumber},
-    {"amount_to_pay", InfoKind::kNumber},
-    {"amount_to_pay_usd", InfoKind::kNumber},
-    {"amount_paid", InfoKind::kNumber},
-    {"amount_paid_usd", InfoKind::kNumber},
-    {"fee", InfoKind::kNumber},
-    {"fee_usd", InfoKind::kNumber},
-    {"service_fee", InfoKind::kNumber},
-    {"service_fee_usd", InfoKind::kNumber},
-    {"received", InfoKind::kNumber},
-    {"received_usd", InfoKind::kNumber},
-    {"to_surcharge", InfoKind::kNumber},
-    {"to_surcharge_usd", InfoKind::kNumber},
-    {"tx_list", InfoKind::kTextList},
-    {"created", InfoKind::kTime},
-    {"expiry_date", InfoKind::kTime},
-    {"date_finished", InfoKind::kTime},
-});
-inline constexpr std::size_t kNetworkColumn = 1;
-
-/// The values of kInfoColumns; nullptr where the member is absent. Of a member that comes twice the last one counts, as in jsonb.
-using InvoiceInfo = std::array<const Node*, kInfoColumns.size()>;
+/// The values of kInvoiceColumns that come from invoice_info; nullptr where the member is absent. Of a member that comes twice the
+/// last one counts, as in jsonb.
+using InvoiceInfo = std::array<const Node*, kInvoiceColumnCount>;
 
 /// Finds the members of `info`, any node of `document`; all are absent unless it is an object.
-/// The network is currency.network.code.
 InvoiceInfo ReadInvoiceInfo(const Document& document, const Node& info) noexcept;
 
 // Each reads one value and returns false if it is not what the column takes.
@@ -65,8 +27,11 @@ bool ReadText(const Document& document, const Node& node, std::string_view& text
 /// A number, or a string that spells one, of at most kMaxDigits digits on either side of the point.
 bool ReadNumber(const Document& document, const Node& node, Decimal& decimal) noexcept;
 
-/// true or false, 1 or 0, or a string that spells one of these in any case.
-bool ReadBoolean(const Document& document, const Node& node, bool& value) noexcept;
+/// Whether test_mode marks a test payment. false, 0, "false" and "0" are a real one; anything else but null is a test.
+bool ReadTestMode(const Document& document, const Node& node, bool& is_test) noexcept;
+
+/// True unless invoice_status is there, is not null, and is anything but the string success.
+bool ConfirmsSuccess(const Document& document, const Node* invoice_status) noexcept;
 
 /// "YYYY-MM-DD HH:MI:SS" with an optional fraction (rounded down to microseconds), T instead of the blank, and a trailing Z or
 /// +00:00 allowed: read as UTC, in microseconds since 1970. Years 1 to 9999.

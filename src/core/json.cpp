@@ -40,8 +40,11 @@ class NodeWriter {
   bool Bool(bool value) noexcept { return Add(value ? Kind::kTrue : Kind::kFalse, 0, 0); }
   bool RawNumber(const char* number, rapidjson::SizeType length, bool) noexcept {
     const auto at = static_cast<std::uint32_t>(number - text_);
-    // Masked (see ParseJson): how long it really is stands in the original.
-    if (!original_.empty()) length = static_cast<rapidjson::SizeType>(NumberLength(original_.substr(at)));
+    if (!original_.empty()) {
+      // Masked (see ParseJson): each number is a single 0 here. Anything longer, such as the 0.0 that 1.-1 becomes, was none.
+      if (length != 1) return false;
+      length = static_cast<rapidjson::SizeType>(NumberLength(original_.substr(at)));
+    }
     return Add(Kind::kNumber, length, at);
   }
   bool String(const char* string, rapidjson::SizeType length, bool) noexcept {

@@ -3,7 +3,7 @@
 #include <array>
 
 #include "core/content_type.hpp"
-#include "core/text.hpp"
+#include "core/trim.hpp"
 #include "core/utf8.hpp"
 #include "core/no_postgres.hpp"
 
@@ -23,6 +23,8 @@ struct Members {
   bool duplicate = false;
 };
 
+bool IsJsonObject(std::string_view text) noexcept { return Trim(text).starts_with('{'); }
+
 Members FindMembers(const Document& document, Format format) noexcept {
   Members members;
   const Node* const end = document.nodes + document.root().at;
@@ -30,11 +32,15 @@ Members FindMembers(const Document& document, Format format) noexcept {
     const std::string_view text = document.TextOf(*name);
     for (std::size_t i = 0; i < kNames; ++i) {
       if (text != kFieldNames[i]) continue;
-      // A form repeats invoice_info once a key of the object that it flattened.
-      if (members.values[i] != nullptr)
-        members.duplicate |= i != kInvoiceInfo || format == Format::kJson;
-      else
+      if (members.values[i] == nullptr) {
         members.values[i] = name + 1;
+      } else if (i == kInvoiceInfo && format == Format::kForm) {
+        // A form repeats invoice_info once a key of the object that it flattened. One that is JSON says more.
+        if (IsJsonObject(document.TextOf(name[1])) && !IsJsonObject(document.TextOf(*members.values[i])))
+          members.values[i] = name + 1;
+      } else {
+        members.duplicate = true;
+      }
       break;
     }
   }

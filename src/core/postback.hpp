@@ -46,7 +46,7 @@ struct Postback {
   Reason reason = Reason::kEmptyBody;
   Format format = Format::kJson;
   Document document;
-  const Node* invoice_info = nullptr;  ///< the member's value; for a form the first one
+  const Node* invoice_info = nullptr;  ///< the member's value; for a form the first that is JSON, or the first
   Fields fields;
 };
 

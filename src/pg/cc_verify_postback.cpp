@@ -1,6 +1,7 @@
 // cc_verify_postback and cc_parse_postback: the verification as SQL functions. What they promise stands in sql/verify.sql.
 #include "core/reason.hpp"
 #include "pg/numeric.hpp"
+#include "pg/row.hpp"
 #include "pg/verification.hpp"
 
 extern "C" {
@@ -19,30 +20,21 @@ namespace cc::pg {
 namespace {
 
 // The columns of the type cc_postback.
-enum Column {
-  kVerified, kReason, kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kTokenExpiresAt, kClaims, kPayload, kColumns
+enum class PostbackColumn : std::uint8_t {
+  kVerified, kReason, kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kTokenExpiresAt, kClaims, kPayload, kCount
 };
+using PostbackRow = Row<PostbackColumn, static_cast<std::size_t>(PostbackColumn::kCount)>;
 
-struct Row {
-  Datum values[kColumns];
-  bool nulls[kColumns];
-
-  void Set(Column column, Datum value) {
-    values[column] = value;
-    nulls[column] = false;
-  }
-};
-
-void SetVerifiedColumns(const Verification& verification, Row& row) {
+void SetVerifiedColumns(const Verification& verification, PostbackRow& row) {
   const Fields& fields = verification.postback.fields;
   const Document& claims = verification.token.claims;
-  row.Set(kStatus, TextDatum(fields.status));
-  row.Set(kInvoiceId, TextDatum(fields.invoice_id));
-  row.Set(kAmountCrypto, NumericGetDatum(MakeAmount(fields.amount_crypto)));
-  row.Set(kCurrency, TextDatum(fields.currency));
-  if (!fields.order_id.empty()) row.Set(kOrderId, TextDatum(fields.order_id));
-  row.Set(kTokenExpiresAt, TimestampDatum(verification.token.times.expires_at));
-  row.Set(kClaims, JsonbPGetDatum(MakeJsonb(claims, claims.root(), Outermost::kAsIs)));
+  row.Set(PostbackColumn::kStatus, TextDatum(fields.status));
+  row.Set(PostbackColumn::kInvoiceId, TextDatum(fields.invoice_id));
+  row.Set(PostbackColumn::kAmountCrypto, NumericGetDatum(MakeAmount(fields.amount_crypto)));
+  row.Set(PostbackColumn::kCurrency, TextDatum(fields.currency));
+  if (!fields.order_id.empty()) row.Set(PostbackColumn::kOrderId, TextDatum(fields.order_id));
+  row.Set(PostbackColumn::kTokenExpiresAt, TimestampDatum(verification.token.times.expires_at));
+  row.Set(PostbackColumn::kClaims, JsonbPGetDatum(MakeJsonb(claims, claims.root(), RootMembers::kAsIs)));
 }
 
 // Arguments: body, content_type, secret [, at, leeway].
@@ -56,25 +48,24 @@ Datum VerifyPostback(FunctionCallInfo fcinfo, bool is_utf8) {
 
   Verification verification = Verify(input);
   const bool verified = verification.reason == Reason::kVerified;
-  Row row;
-  for (bool& null : row.nulls) null = true;
-  row.Set(kVerified, BoolGetDatum(verified));
+  PostbackRow row = PostbackRow::Empty();
+  row.Set(PostbackColumn::kVerified, BoolGetDatum(verified));
   if (verified)
     SetVerifiedColumns(verification, row);
   else
-    row.Set(kReason, CStringGetTextDatum(ReasonName(verification.reason)));
-  if (Jsonb* const payload = MakePayload(verification.postback)) row.Set(kPayload, JsonbPGetDatum(payload));
+    row.Set(PostbackColumn::kReason, CStringGetTextDatum(ReasonWord(verification.reason)));
+  if (Jsonb* const payload = MakePayload(verification.postback)) row.Set(PostbackColumn::kPayload, JsonbPGetDatum(payload));
   FreeVerification(verification);
   return HeapTupleGetDatum(heap_form_tuple(descriptor, row.values, row.nulls));
 }
 
 // Arguments: body, content_type. Only what keeps the body from being read is an error here: fields may be missing or wrong.
 Datum ParsePostback(FunctionCallInfo fcinfo, bool is_utf8) {
-  Verification verification = ReadOnly(RequestFrom(ArgumentOrNull(fcinfo, 0), is_utf8, ArgumentOrNull(fcinfo, 1)));
+  Verification verification = ReadWithoutVerifying(RequestFrom(ArgumentOrNull(fcinfo, 0), is_utf8, ArgumentOrNull(fcinfo, 1)));
   const Jsonb* const payload = MakePayload(verification.postback);
   if (payload == nullptr)
     ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-                    errmsg("malformed postback: %s", ReasonName(verification.reason))));
+                    errmsg("malformed postback: %s", ReasonWord(verification.reason))));
   FreeVerification(verification);
   PG_RETURN_JSONB_P(payload);
 }

@@ -2,7 +2,8 @@
 
 #include <cstring>
 
-#include "core/text.hpp"
+#include "core/invoice_info.hpp"
+#include "core/trim.hpp"
 #include "pg/numeric.hpp"
 
 extern "C" {
@@ -30,90 +31,110 @@ Datum TextListDatum(const Document& document, const Node& array) {
       construct_array(elements, static_cast<int>(array.size), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
-void SetInfoColumn(const Document& document, const Node& node, InfoKind kind, std::size_t column, Delivery& delivery) {
+void SetInfoColumn(const Document& document, const Node& node, std::size_t column, InvoiceRow& invoice) {
   std::string_view text;
   Decimal number;
   std::int64_t time;
-  bool boolean;
-  switch (kind) {
-    case InfoKind::kText:
-      if (ReadText(document, node, text)) delivery.Set(column, TextDatum(text));
+  bool is_test;
+  switch (kInvoiceColumns[column].kind) {
+    case ColumnKind::kText:
+      if (ReadText(document, node, text)) invoice.Set(column, TextDatum(text));
       break;
-    case InfoKind::kNumber:
-      if (ReadNumber(document, node, number)) delivery.Set(column, NumericGetDatum(MakeNumeric(number)));
+    case ColumnKind::kNumber:
+      if (ReadNumber(document, node, number)) invoice.Set(column, NumericGetDatum(MakeNumeric(number)));
       break;
-    case InfoKind::kTime:
-      if (ReadTime(document, node, time)) delivery.Set(column, TimestampDatum(time));
+    case ColumnKind::kTime:
+      if (ReadTime(document, node, time)) invoice.Set(column, TimestampDatum(time));
       break;
-    case InfoKind::kBoolean:
-      if (ReadBoolean(document, node, boolean)) delivery.Set(column, BoolGetDatum(boolean));
+    case ColumnKind::kTestMode:
+      if (ReadTestMode(document, node, is_test)) invoice.Set(column, BoolGetDatum(is_test));
       break;
-    case InfoKind::kTextList:
-      if (IsTextList(document, node)) delivery.Set(column, TextListDatum(document, node));
+    case ColumnKind::kTextList:
+      if (IsTextList(document, node)) invoice.Set(column, TextListDatum(document, node));
       break;
+    case ColumnKind::kJson: break;  // info itself: SetInfo
   }
 }
 
 void SetInfoColumns(const Document& document, const Node& info, Delivery& delivery) {
-  const InvoiceInfo columns = ReadInvoiceInfo(document, info);
-  for (std::size_t i = 0; i < columns.size(); ++i)
-    if (columns[i] != nullptr) SetInfoColumn(document, *columns[i], kInfoColumns[i].kind, kFirstInfo + i, delivery);
+  const InvoiceInfo values = ReadInvoiceInfo(document, info);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    if (values[i] != nullptr) SetInfoColumn(document, *values[i], i, delivery.invoice);
+  delivery.confirms_success = ConfirmsSuccess(document, values[InvoiceColumnIndex("invoice_status")]);
 }
 
-// Of a JSON body invoice_info is part of the payload already.
+void SetInfo(Jsonb* info, Delivery& delivery) {
+  delivery.invoice.Set(InvoiceColumnIndex("info"), Compressed(JsonbPGetDatum(info)));
+}
+
+// In a JSON body invoice_info is part of the payload already.
 void SetInfoFromPayload(Jsonb* payload, Delivery& delivery) {
   constexpr std::string_view kName = "invoice_info";
   JsonbValue value;
   if (getKeyJsonValueFromContainer(&payload->root, kName.data(), kName.size(), &value) != nullptr)
-    delivery.Set(kInfo, JsonbPGetDatum(JsonbValueToJsonb(&value)));
+    SetInfo(JsonbValueToJsonb(&value), delivery);
 }
 
-// A form carries no invoice_info, but for some stacks that send it as one JSON string.
-void SetFormInfoColumns(const Postback& postback, Delivery& delivery) {
-  const std::string_view json = postback.document.TextOf(*postback.invoice_info);
-  if (Trim(json).substr(0, 1) != "{") return;
+// Some stacks send invoice_info as a JSON text, in a form and in JSON. A text that only looks like JSON confirms nothing; any other
+// says nothing: a form has the names of the members there.
+void SetInfoFromText(std::string_view json, Delivery& delivery) {
+  if (!Trim(json).starts_with('{')) return;
+  delivery.confirms_success = false;
   Document document;
   Workspace workspace = AllocateWorkspace(json.size(), JsonNodeCapacity(json.size()));
   if (ParseJson(json, workspace, document)) {
     SetInfoColumns(document, document.root(), delivery);
-    delivery.Set(kInfo, JsonbPGetDatum(MakeJsonb(document, document.root(), Outermost::kAsIs)));
+    SetInfo(MakeJsonb(document, document.root(), RootMembers::kAsIs), delivery);
   }
   FreeWorkspace(workspace);
 }
 
 void SetColumns(const Postback& postback, Delivery& delivery) {
   const Fields& fields = postback.fields;
-  delivery.Set(kInvoiceId, TextDatum(fields.invoice_id));
-  if (!fields.order_id.empty()) delivery.Set(kOrderId, TextDatum(fields.order_id));
-  delivery.Set(kStatus, TextDatum(fields.status));
-  delivery.Set(kAmountCrypto, NumericGetDatum(MakeAmount(fields.amount_crypto)));
-  delivery.Set(kCurrency, TextDatum(fields.currency));
-  delivery.Set(kTokenDigest, DigestDatum(fields.token));
+  InvoiceRow& invoice = delivery.invoice;
+  invoice.Set(InvoiceColumnIndex("invoice_id"), TextDatum(fields.invoice_id));
+  if (!fields.order_id.empty()) invoice.Set(InvoiceColumnIndex("order_id"), TextDatum(fields.order_id));
+  invoice.Set(InvoiceColumnIndex("status"), TextDatum(fields.status));
+  invoice.Set(InvoiceColumnIndex("amount_crypto"), NumericGetDatum(MakeAmount(fields.amount_crypto)));
+  invoice.Set(InvoiceColumnIndex("currency"), TextDatum(fields.currency));
+  delivery.token_digest = DigestDatum(fields.token);
   // jsonb is a canonical form: neither the order of members nor white space changes it.
   Jsonb* const payload = MakePayload(postback);
-  delivery.Set(kContentDigest, DigestDatum({VARDATA(payload), VARSIZE(payload) - VARHDRSZ}));
+  delivery.content_digest = DigestDatum({VARDATA(payload), VARSIZE(payload) - VARHDRSZ});
   if (postback.invoice_info == nullptr) return;
-  if (postback.format == Format::kForm) {
-    SetFormInfoColumns(postback, delivery);
-  } else if (postback.invoice_info->kind == Kind::kObject) {
+  if (postback.invoice_info->kind == Kind::kObject) {
     SetInfoColumns(postback.document, *postback.invoice_info, delivery);
     SetInfoFromPayload(payload, delivery);
+  } else if (postback.invoice_info->kind == Kind::kString) {
+    SetInfoFromText(postback.document.TextOf(*postback.invoice_info), delivery);
   }
 }
 
 }  // namespace
 
-Delivery MakeDelivery(const Verification& verification) {
-  Delivery delivery;
-  for (bool& null : delivery.nulls) null = true;
-  if (verification.reason != Reason::kVerified) {
-    delivery.Set(kReason, CStringGetTextDatum(ReasonName(verification.reason)));
-  } else {
-    SetColumns(verification.postback, delivery);
-    delivery.token_names_invoice = verification.token.names_invoice;
-    if (verification.token_workspace.text != nullptr)
-      delivery.Set(kTokenExpiresAt, TimestampDatum(verification.token.times.expires_at));
+Oid TypeOf(ColumnKind kind) {
+  switch (kind) {
+    case ColumnKind::kText: return TEXTOID;
+    case ColumnKind::kNumber: return NUMERICOID;
+    case ColumnKind::kTime: return TIMESTAMPTZOID;
+    case ColumnKind::kTestMode: return BOOLOID;
+    case ColumnKind::kTextList: return TEXTARRAYOID;
+    case ColumnKind::kJson: return JSONBOID;
   }
+  pg_unreachable();
+}
+
+Delivery MakeDelivery(const Verification& verification) {
+  Delivery delivery{.reason = verification.reason,
+                    .invoice = InvoiceRow::Empty(),
+                    .token_digest = Datum{0},
+                    .content_digest = Datum{0},
+                    .token_names_invoice = verification.token.names_invoice,
+                    .confirms_success = true};
+  if (delivery.reason != Reason::kVerified) return delivery;
+  SetColumns(verification.postback, delivery);
+  if (verification.token_workspace.text != nullptr)
+    delivery.invoice.Set(InvoiceColumnIndex("token_expires_at"), TimestampDatum(verification.token.times.expires_at));
   return delivery;
 }
 

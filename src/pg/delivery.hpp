@@ -1,32 +1,28 @@
-// A delivery: all that a body says, as the values of SQL's type cc_delivery.
+// A delivery: everything that a body says, as values of SQL.
 #pragma once
 
-#include "core/invoice_info.hpp"
+#include "core/invoice_columns.hpp"
+#include "pg/row.hpp"
 #include "pg/verification.hpp"
 
 namespace cc::pg {
 
-/// The columns of the type cc_delivery: these, then kInfoColumns, then info.
-enum DeliveryColumn : std::size_t {
-  kReason, kInvoiceId, kOrderId, kStatus, kAmountCrypto, kCurrency, kTokenExpiresAt, kTokenDigest, kContentDigest, kFirstInfo,
-  kInfo = kFirstInfo + kInfoColumns.size(),
-  kDeliveryColumns
-};
+/// A row of cc_invoice, by the index of kInvoiceColumns.
+using InvoiceRow = Row<std::size_t, kInvoiceColumnCount>;
+
+/// The type of an invoice's column.
+Oid TypeOf(ColumnKind kind);
 
 struct Delivery {
-  Datum values[kDeliveryColumns];
-  bool nulls[kDeliveryColumns];
-  bool token_names_invoice = false;  ///< it is known that the token is good for no other invoice
-
-  NullableDatum At(std::size_t column) const { return {values[column], nulls[column]}; }
-  void Set(std::size_t column, Datum value) {
-    values[column] = value;
-    nulls[column] = false;
-  }
+  Reason reason;            ///< kVerified, or why not; then nothing below is set
+  InvoiceRow invoice;       ///< what the body says; project, times and computed columns are NULL
+  Datum token_digest;       ///< bytea, SHA-256 of the token
+  Datum content_digest;     ///< bytea, SHA-256 of the content without the token, as jsonb
+  bool token_names_invoice; ///< the token is known to be good for no other invoice
+  bool confirms_success;    ///< invoice_status does not say otherwise
 };
 
-/// What the body says, in the current memory context; only `reason` is set if it is not verified. token_expires_at is NULL if
-/// the token was not read.
+/// What the body says, in the current memory context. token_expires_at is NULL if the token was not read.
 Delivery MakeDelivery(const Verification& verification);
 
 }  // namespace cc::pg

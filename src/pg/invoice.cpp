@@ -1,272 +1,403 @@
 #include "pg/invoice.hpp"
 
-#include "core/payment.hpp"
+#include <utility>
+
+#include "pg/constraints.hpp"
 #include "pg/statement.hpp"
 #include "pg/table.hpp"
 
 extern "C" {
+#include "access/htup_details.h"
 #include "catalog/pg_type.h"
-#include "commands/trigger.h"
+#include "commands/async.h"
 #include "lib/stringinfo.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/guc.h"
+#include "utils/json.h"
 #include "utils/lsyscache.h"
-#include "utils/memutils.h"
 #include "utils/rel.h"
-
-PG_FUNCTION_INFO_V1(cc_is_paid);
-PG_FUNCTION_INFO_V1(cc_payment);
+#include "utils/timestamp.h"
 }
 
 namespace cc::pg {
 namespace {
 
-// --- Rules that SQL shares ---
+constexpr std::size_t kProject = InvoiceColumnIndex("project");
+constexpr std::size_t kInvoiceId = InvoiceColumnIndex("invoice_id");
+constexpr std::size_t kOrderId = InvoiceColumnIndex("order_id");
+constexpr std::size_t kStatus = InvoiceColumnIndex("status");
+constexpr std::size_t kAmountCrypto = InvoiceColumnIndex("amount_crypto");
+constexpr std::size_t kCurrency = InvoiceColumnIndex("currency");
+constexpr std::size_t kPaidAt = InvoiceColumnIndex("paid_at");
+constexpr std::size_t kIsTest = InvoiceColumnIndex("is_test");
+constexpr std::size_t kPayment = InvoiceColumnIndex("payment");
+constexpr std::size_t kInvoiceStatus = InvoiceColumnIndex("invoice_status");
+constexpr std::size_t kPaymentStatus = InvoiceColumnIndex("payment_status");
+constexpr std::size_t kAmountToPay = InvoiceColumnIndex("amount_to_pay");
+constexpr std::size_t kAmountPaid = InvoiceColumnIndex("amount_paid");
+constexpr std::size_t kTokenExpiresAt = InvoiceColumnIndex("token_expires_at");
+constexpr std::size_t kReceivedAt = InvoiceColumnIndex("received_at");
+constexpr std::size_t kUpdatedAt = InvoiceColumnIndex("updated_at");
 
-Datum PaymentOf(Datum amount_paid, Datum amount_to_pay) {
-  const int order = DatumGetInt32(DirectFunctionCall2(numeric_cmp, amount_paid, amount_to_pay));
-  return CStringGetTextDatum(order < 0 ? "under" : order > 0 ? "over" : "exact");
+// --- The table ---
+
+// What is known of cc_invoice, until it changes.
+struct {
+  Oid table;
+  bool is_current;
+  bool runs_merchant_code;
+} known_table;
+
+void ForgetTable(Oid table) {
+  if (!OidIsValid(table) || table == known_table.table) known_table.table = InvalidOid;
 }
 
-std::string_view TextOrEmpty(NullableDatum value) { return value.isnull ? std::string_view{} : ViewOf(DatumGetTextPP(value.value)); }
-
-// --- The columns of cc_invoice ---
-
-// Where a column's value comes from: a DeliveryColumn, or one of these.
-enum Source : std::size_t { kProject = kDeliveryColumns, kPaidAt, kPayment, kReceivedAt, kSources };
-
-constexpr std::size_t FromInfo(std::string_view member) {
-  for (std::size_t i = 0; i < kInfoColumns.size(); ++i)
-    if (kInfoColumns[i].member == member) return kFirstInfo + i;
-  throw "no such member";  // never at run time: the table below is a constant
-}
-
-struct InvoiceColumn {
-  const char* name;
-  std::size_t source;
-};
-
-// In the order that cc_setup() gives them.
-constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
-    {"project", kProject},
-    {"invoice_id", kInvoiceId},
-    {"order_id", kOrderId},
-    {"status", kStatus},
-    {"amount_crypto", kAmountCrypto},
-    {"currency", kCurrency},
-    {"paid_at", kPaidAt},
-    {"is_test", FromInfo("test_mode")},
-    {"payment", kPayment},
-    {"invoice_status", FromInfo("invoice_status")},
-    {"payment_status", FromInfo("status")},
-    {"network", kFirstInfo + kNetworkColumn},
-    {"address", FromInfo("address")},
-    {"tx_list", FromInfo("tx_list")},
-    {"amount", FromInfo("amount")},
-    {"amount_in_crypto", FromInfo("amount_in_crypto")},
-    {"amount_in_fiat", FromInfo("amount_in_fiat")},
-    {"amount_usd", FromInfo("amount_usd")},
-    {"amount_to_pay", FromInfo("amount_to_pay")},
-    {"amount_to_pay_usd", FromInfo("amount_to_pay_usd")},
-    {"amount_paid", FromInfo("amount_paid")},
-    {"amount_paid_usd", FromInfo("amount_paid_usd")},
-    {"fee", FromInfo("fee")},
-    {"fee_usd", FromInfo("fee_usd")},
-    {"service_fee", FromInfo("service_fee")},
-    {"service_fee_usd", FromInfo("service_fee_usd")},
-    {"received", FromInfo("received")},
-    {"received_usd", FromInfo("received_usd")},
-    {"to_surcharge", FromInfo("to_surcharge")},
-    {"to_surcharge_usd", FromInfo("to_surcharge_usd")},
-    {"side_commission", FromInfo("side_commission")},
-    {"type_payments", FromInfo("type_payments")},
-    {"created_at", FromInfo("created")},
-    {"expires_at", FromInfo("expiry_date")},
-    {"finished_at", FromInfo("date_finished")},
-    {"info", kInfo},
-    {"token_expires_at", kTokenExpiresAt},
-    {"received_at", kReceivedAt},
-    {"updated_at", kReceivedAt},
-});
-constexpr int kColumnCount = static_cast<int>(kInvoiceColumns.size());
-
-Oid TypeOfInfo(InfoKind kind) {
-  switch (kind) {
-    case InfoKind::kText: return TEXTOID;
-    case InfoKind::kNumber: return NUMERICOID;
-    case InfoKind::kTime: return TIMESTAMPTZOID;
-    case InfoKind::kBoolean: return BOOLOID;
-    case InfoKind::kTextList: return TEXTARRAYOID;
-  }
-  pg_unreachable();
-}
-
-Oid TypeOf(std::size_t source) {
-  if (source >= kFirstInfo && source < kInfo) return TypeOfInfo(kInfoColumns[source - kFirstInfo].kind);
-  switch (source) {
-    case kAmountCrypto: return NUMERICOID;
-    case kTokenDigest:
-    case kContentDigest: return BYTEAOID;
-    case kTokenExpiresAt:
-    case kPaidAt:
-    case kReceivedAt: return TIMESTAMPTZOID;
-    case kInfo: return JSONBOID;
-    default: return TEXTOID;
-  }
-}
-
-// The values by Source.
-struct Values {
-  NullableDatum of[kSources];
-};
-
-Values ValuesOf(const Receipt& receipt, const Delivery& delivery) {
-  Values values;
-  for (std::size_t i = 0; i < kDeliveryColumns; ++i) values.of[i] = delivery.At(i);
-  values.of[kProject] = {receipt.project, false};
-  values.of[kReceivedAt] = {receipt.received_at, false};
-  const NullableDatum is_test = delivery.At(FromInfo("test_mode"));
-  const bool is_paid = IsPaid(TextOrEmpty(delivery.At(kStatus)), TextOrEmpty(delivery.At(FromInfo("invoice_status"))),
-                              !is_test.isnull && DatumGetBool(is_test.value), receipt.accept_test_payments);
-  values.of[kPaidAt] = {receipt.received_at, !is_paid};
-  const NullableDatum paid = delivery.At(FromInfo("amount_paid")), to_pay = delivery.At(FromInfo("amount_to_pay"));
-  const bool is_known = !paid.isnull && !to_pay.isnull;
-  values.of[kPayment] = {is_known ? PaymentOf(paid.value, to_pay.value) : Datum{0}, !is_known};
-  return values;
-}
-
-// A row of cc_invoice in the order that this table has its columns in.
-struct Row {
-  Datum* values;
-  bool* nulls;
-};
-
-// False if the table has other columns, or of other types: those may have defaults, and domains have checks.
-bool Arrange(const Values& values, Relation table, Row& row) {
+bool HasEachColumn(Relation table) {
   const TupleDesc descriptor = RelationGetDescr(table);
-  const auto natts = static_cast<std::size_t>(descriptor->natts);
-  row.values = static_cast<Datum*>(palloc0(natts * sizeof(Datum)));
-  row.nulls = static_cast<bool*>(palloc(natts));
-  int dropped = 0;
-  for (int i = 0; i < descriptor->natts; ++i) {
-    row.nulls[i] = true;
-    dropped += TupleDescAttr(descriptor, i)->attisdropped ? 1 : 0;
-  }
-  if (descriptor->natts - dropped != kColumnCount) return false;
-  ColumnFinder columns(table);
   for (const InvoiceColumn& column : kInvoiceColumns) {
-    const AttrNumber number = columns.Find(column.name, TypeOf(column.source));
-    if (number == 0) return false;
-    row.values[number - 1] = values.of[column.source].value;
-    row.nulls[number - 1] = values.of[column.source].isnull;
+    bool found = false;
+    for (int i = 0; i < descriptor->natts && !found; ++i)
+      found = !TupleDescAttr(descriptor, i)->attisdropped && column.name == NameStr(TupleDescAttr(descriptor, i)->attname);
+    if (!found) return false;
   }
   return true;
 }
 
-// --- Statements: whatever the table is ---
+void ReadTable(Oid schema) {
+  OnRelationChange(ForgetTable);
+  if (OidIsValid(known_table.table) && known_table.table == get_relname_relid("cc_invoice", schema)) return;
+  const Relation table = OpenTable(schema, "cc_invoice");
+  known_table = {RelationGetRelid(table), HasEachColumn(table), RunsMerchantCode(table)};
+  CloseTable(table);
+}
 
-// INSERT INTO cc_invoice (project, …) VALUES ($1, …)
-const char* InsertText() {
+// --- Statements, generated from the list of columns ---
+
+// A column is $n, where n is its index + 1.
+void AppendParameter(StringInfo text, std::size_t column) { appendStringInfo(text, "$%zu", column + 1); }
+
+void AppendName(StringInfo text, std::size_t column) {
+  appendStringInfo(text, "%.*s", static_cast<int>(kInvoiceColumns[column].name.size()), kInvoiceColumns[column].name.data());
+}
+
+// name, name, …
+void AppendNames(StringInfo text) {
+  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i) {
+    if (i > 0) appendStringInfoString(text, ", ");
+    AppendName(text, i);
+  }
+}
+
+// WHERE invoice_id = $2 AND project = $1
+void AppendKey(StringInfo text) {
+  for (const std::size_t column : {kInvoiceId, kProject}) {
+    appendStringInfoString(text, column == kInvoiceId ? " WHERE " : " AND ");
+    AppendName(text, column);
+    appendStringInfoString(text, " OPERATOR(pg_catalog.=) ");
+    AppendParameter(text, column);
+  }
+}
+
+const char* InsertText(const char* schema) {
   StringInfoData text;
-  const MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
   initStringInfo(&text);
-  MemoryContextSwitchTo(caller);
-  appendStringInfoString(&text, "INSERT INTO @extschema@.cc_invoice (");
-  for (int i = 0; i < kColumnCount; ++i) appendStringInfo(&text, "%s%s", i == 0 ? "" : ", ", kInvoiceColumns[i].name);
+  appendStringInfo(&text, "INSERT INTO %s.cc_invoice (", schema);
+  AppendNames(&text);
   appendStringInfoString(&text, ") VALUES (");
-  for (int i = 0; i < kColumnCount; ++i) appendStringInfo(&text, "%s$%d", i == 0 ? "" : ", ", i + 1);
+  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i) {
+    if (i > 0) appendStringInfoString(&text, ", ");
+    AppendParameter(&text, i);
+  }
   appendStringInfoChar(&text, ')');
   return text.data;
 }
 
-bool Insert(const Receipt& receipt, const Values& values) {
-  static Statement insert_invoice{nullptr};
-  if (insert_invoice.sql == nullptr) insert_invoice.sql = InsertText();
-  Parameter parameters[kColumnCount];
-  for (std::size_t i = 0; i < kInvoiceColumns.size(); ++i) {
-    const std::size_t source = kInvoiceColumns[i].source;
-    parameters[i] = {TypeOf(source), values.of[source].value, values.of[source].isnull};
-  }
-  Execute(insert_invoice, receipt.schema, parameters, kColumnCount);
+const char* SelectText(const char* schema) {
+  StringInfoData text;
+  initStringInfo(&text);
+  appendStringInfoString(&text, "SELECT ");
+  AppendNames(&text);
+  appendStringInfo(&text, " FROM %s.cc_invoice", schema);
+  AppendKey(&text);
+  appendStringInfoString(&text, " FOR NO KEY UPDATE");
+  return text.data;
+}
+
+// The columns that an UPDATE names only when they change, so that a trigger on UPDATE OF one of them fires only then.
+enum Named : unsigned { kNamesAmount = 1, kNamesOrder = 2, kNamesPaidAt = 4, kNamedSets = 8 };
+
+bool IsNamed(std::size_t column, unsigned named) {
+  if (kInvoiceColumns[column].group == ColumnGroup::kKey || column == kReceivedAt) return false;
+  if (column == kAmountCrypto || column == kCurrency) return (named & kNamesAmount) != 0;
+  if (column == kOrderId) return (named & kNamesOrder) != 0;
+  if (column == kPaidAt) return (named & kNamesPaidAt) != 0;
   return true;
 }
 
-Statement update_invoice{R"(SELECT @extschema@.cc_update_invoice($1, $2, $3, ROW(
-       $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28,
-       $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40)::@extschema@.cc_delivery))"};
-
-bool Update(const Receipt& receipt, const Delivery& delivery) {
-  Parameter parameters[3 + kDeliveryColumns] = {{TEXTOID, receipt.project},
-                                                {TIMESTAMPTZOID, receipt.received_at},
-                                                {BOOLOID, BoolGetDatum(receipt.accept_test_payments)}};
-  for (std::size_t i = 0; i < kDeliveryColumns; ++i) parameters[3 + i] = {TypeOf(i), delivery.values[i], delivery.nulls[i]};
-  return Execute(update_invoice, receipt.schema, parameters, 3 + kDeliveryColumns);
+template <unsigned kNamed>
+const char* UpdateText(const char* schema) {
+  StringInfoData text;
+  initStringInfo(&text);
+  appendStringInfo(&text, "UPDATE %s.cc_invoice SET ", schema);
+  bool is_first = true;
+  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i) {
+    if (!IsNamed(i, kNamed)) continue;
+    if (!is_first) appendStringInfoString(&text, ", ");
+    is_first = false;
+    AppendName(&text, i);
+    appendStringInfoString(&text, " = ");
+    AppendParameter(&text, i);
+  }
+  AppendKey(&text);
+  return text.data;
 }
 
-// --- Changing it ---
+Statement insert_invoice{InsertText};
+Statement select_invoice{SelectText};
+Statement update_invoice[kNamedSets] = {{UpdateText<0>}, {UpdateText<1>}, {UpdateText<2>}, {UpdateText<3>},
+                                        {UpdateText<4>}, {UpdateText<5>}, {UpdateText<6>}, {UpdateText<7>}};
 
-bool IsKnown(Relation table, const Receipt& receipt, const Delivery& delivery) {
-  Scan scan(table, "cc_invoice_pkey", {{"invoice_id", delivery.values[kInvoiceId]}, {"project", receipt.project}});
-  const bool is_known = scan.Next() != nullptr;
-  scan.End();
-  return is_known;
+Result ExecuteWith(Statement& statement, Oid schema, const InvoiceRow& row) {
+  static_assert(kInvoiceColumnCount <= kMaxParameters);
+  Parameter parameters[kInvoiceColumnCount];
+  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
+    parameters[i] = {TypeOf(kInvoiceColumns[i].kind), row.values[i], row.nulls[i]};
+  return Execute(statement, schema, parameters, static_cast<int>(kInvoiceColumnCount));
 }
 
-// A search_path that nobody who inserts can choose: the extension's schema, then what a new session of the tables' owner would
-// have. Until LeaveSearchPath, or until an error ends the subtransaction.
-int EnterSearchPath(Oid schema) {
-  const int outside = NewGUCNestLevel();
+void Write(Statement& statement, Oid schema, const InvoiceRow& row) {
+  if (ExecuteWith(statement, schema, row).processed != 1)
+    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("the invoice was not stored"),
+                    errdetail("A trigger or a rule of cc_invoice skipped the row.")));
+}
+
+InvoiceRow ReadForUpdate(Oid schema, const InvoiceRow& key) {
+  const ResultRow found = ExecuteWith(select_invoice, schema, key).first;
+  if (found.tuple == nullptr)
+    ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("the invoice was deleted while it was brought up to date")));
+  InvoiceRow row;
+  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
+    if (TupleDescAttr(found.descriptor, i)->atttypid != TypeOf(kInvoiceColumns[i].kind))
+      ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                      errmsg("column \"%s\" of \"cc_invoice\" is not as cc_setup() makes it",
+                             NameStr(TupleDescAttr(found.descriptor, i)->attname))));
+  heap_deform_tuple(found.tuple, found.descriptor, row.values, row.nulls);
+  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
+    if (kInvoiceColumns[i].not_null && row.nulls[i])
+      ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                      errmsg("column \"%s\" of \"cc_invoice\" must not be null", kInvoiceColumns[i].name.data())));
+  return row;
+}
+
+// --- Values ---
+
+std::string_view TextOrEmpty(const InvoiceRow& row, std::size_t column) {
+  return row.nulls[column] ? std::string_view{} : ViewOf(DatumGetTextPP(row.values[column]));
+}
+
+int CompareNumbers(Datum a, Datum b) { return DatumGetInt32(DirectFunctionCall2(numeric_cmp, a, b)); }
+
+bool IsTrue(NullableDatum value) { return !value.isnull && DatumGetBool(value.value); }
+
+PaymentStatus StatusOf(const InvoiceRow& row) {
+  return {TextOrEmpty(row, kStatus), TextOrEmpty(row, kInvoiceStatus), TextOrEmpty(row, kPaymentStatus)};
+}
+
+// `is_test` is what the postback says, or, where it does not, what the invoice said before.
+bool SaysPaid(const DeliveryContext& context, const Delivery& delivery, NullableDatum is_test) {
+  return IsPaid(TextOrEmpty(delivery.invoice, kStatus), delivery.confirms_success, IsTrue(is_test),
+                context.accept_test_payments);
+}
+
+void SetPayment(InvoiceRow& row) {
+  if (row.nulls[kAmountPaid] || row.nulls[kAmountToPay])
+    row.SetNull(kPayment);
+  else
+    row.Set(kPayment, CStringGetTextDatum(PaymentWord(CompareNumbers(row.values[kAmountPaid], row.values[kAmountToPay]))));
+}
+
+InvoiceRow NewInvoice(const DeliveryContext& context, const Delivery& delivery) {
+  InvoiceRow row = delivery.invoice;
+  row.Set(kProject, context.project);
+  row.Set(kReceivedAt, context.received_at);
+  row.Set(kUpdatedAt, context.received_at);
+  if (SaysPaid(context, delivery, row.At(kIsTest))) row.Set(kPaidAt, context.received_at);
+  SetPayment(row);
+  return row;
+}
+
+// --- A known invoice ---
+
+bool Differ(const InvoiceRow& given, const InvoiceRow& known, std::size_t column) {
+  return !given.nulls[column] && !known.nulls[column] && TextOrEmpty(given, column) != TextOrEmpty(known, column);
+}
+
+const char* TextOf(const InvoiceRow& row, std::size_t column) {
+  return kInvoiceColumns[column].kind == ColumnKind::kNumber
+             ? DatumGetCString(DirectFunctionCall1(numeric_out, row.values[column]))
+             : psprintf("\"%s\"", TextDatumGetCString(row.values[column]));
+}
+
+// Such as: order_id is "O1", the postback says "O2".
+const char* Describe(std::size_t column, const InvoiceRow& given, const InvoiceRow& known) {
+  return psprintf("%s is %s, the postback says %s", kInvoiceColumns[column].name.data(), TextOf(known, column),
+                  TextOf(given, column));
+}
+
+const char* ContradictionOf(const InvoiceRow& given, const InvoiceRow& known) {
+  switch (FindContradiction(!known.nulls[kPaidAt], Differ(given, known, kOrderId), Differ(given, known, kCurrency),
+                            CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) < 0)) {
+    case Contradiction::kOrderId: return Describe(kOrderId, given, known);
+    case Contradiction::kCurrency: return Describe(kCurrency, given, known);
+    case Contradiction::kAmount: return Describe(kAmountCrypto, given, known);
+    case Contradiction::kNone: break;
+  }
+  return nullptr;
+}
+
+Update UpdateBy(const DeliveryContext& context, const Delivery& delivery, const InvoiceRow& known) {
+  const InvoiceRow& given = delivery.invoice;
+  const NullableDatum is_test = given.nulls[kIsTest] ? known.At(kIsTest) : given.At(kIsTest);
+  return {.is_newer = IsNewer(DatumGetTimestampTz(given.values[kTokenExpiresAt]), RankOf(StatusOf(given)),
+                              DatumGetTimestampTz(known.values[kTokenExpiresAt]), RankOf(StatusOf(known))),
+          .is_paid = !known.nulls[kPaidAt],
+          .says_paid = SaysPaid(context, delivery, is_test),
+          .same_amount = !Differ(given, known, kCurrency) &&
+                         CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) == 0};
+}
+
+NullableDatum MergeValue(Merge merge, NullableDatum given, NullableDatum known) {
+  switch (merge) {
+    case Merge::kKeep: return known;
+    case Merge::kFill: return known.isnull ? given : known;
+    case Merge::kReplace: return given.isnull ? known : given;
+    case Merge::kTake: return given;
+  }
+  pg_unreachable();
+}
+
+InvoiceRow MergeRows(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known, const Update& update) {
+  InvoiceRow row;
+  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
+    row.Set(i, MergeValue(MergeOf(kInvoiceColumns[i].group, update), given.At(i), known.At(i)));
+  if (DatumGetTimestampTz(given.values[kTokenExpiresAt]) > DatumGetTimestampTz(known.values[kTokenExpiresAt]))
+    row.Set(kTokenExpiresAt, given.At(kTokenExpiresAt));
+  row.Set(kUpdatedAt, context.received_at);
+  if (update.says_paid && !update.is_paid) row.Set(kPaidAt, context.received_at);
+  SetPayment(row);
+  return row;
+}
+
+unsigned NamedBy(const InvoiceRow& row, const InvoiceRow& known) {
+  unsigned named = 0;
+  if (Differ(row, known, kCurrency) || CompareNumbers(row.values[kAmountCrypto], known.values[kAmountCrypto]) != 0)
+    named |= kNamesAmount;
+  if (row.nulls[kOrderId] != known.nulls[kOrderId] || Differ(row, known, kOrderId)) named |= kNamesOrder;
+  if (row.nulls[kPaidAt] != known.nulls[kPaidAt]) named |= kNamesPaidAt;
+  return named;
+}
+
+const char* UpdateKnown(const DeliveryContext& context, const Delivery& delivery) {
+  InvoiceRow given = delivery.invoice;
+  given.Set(kProject, context.project);
+  const InvoiceRow known = ReadForUpdate(context.schema, given);
+  if (const char* const contradiction = ContradictionOf(given, known)) return contradiction;
+  const InvoiceRow row = MergeRows(context, given, known, UpdateBy(context, delivery, known));
+  Write(update_invoice[NamedBy(row, known)], context.schema, row);
+  return nullptr;
+}
+
+// --- Around the merchant's code ---
+
+// The extension's schema, then what a new session of the tables' owner would have.
+void SetSearchPath(Oid schema) {
   const char* const path = psprintf("%s, \"$user\", public, pg_temp", quote_identifier(get_namespace_name(schema)));
   set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-  return outside;
 }
 
-void LeaveSearchPath(int outside) { AtEOXact_GUC(true, outside); }
+// The number of cursors that outlive their transaction.
+Statement count_cursors{[](const char*) -> const char* {
+  return "SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable";
+}};
 
-// SET CONSTRAINTS ALL IMMEDIATE, and then DEFERRED again: what is due is checked now, and what the transaction itself has put
-// off stays put off. A constraint that is deferred would fail at commit, and take the inbox row with it.
-void CheckConstraints() {
-  ConstraintsSetStmt statement{};  // no names: ALL
-  statement.type = T_ConstraintsSetStmt;
-  AfterTriggerSetState(&statement);
-  statement.deferred = true;
-  AfterTriggerSetState(&statement);
+std::int64_t CountHoldableCursors(Oid schema) {
+  const ResultRow row = Execute(count_cursors, schema, nullptr, 0).first;
+  bool is_null;
+  return DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
+}
+
+// SET ROLE does not bind a superuser: code that runs at commit can RESET ROLE. So the merchant's code may leave none behind there.
+bool MayLeaveNoCode(const DeliveryContext& context) {
+  return superuser_arg(GetSessionUserId()) && !superuser_arg(context.owner);
+}
+
+void RefuseCodeAtCommit(const DeliveryContext& context, std::int64_t cursors_before) {
+  if (CountHoldableCursors(context.schema) > cursors_before || HasPendingTriggers())
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("a trigger leaves code that would run at commit in the session of a superuser"),
+                    errdetail("It declared a cursor WITH HOLD, or queued a deferred trigger of another owner."),
+                    errhint("Connect as the owner of the tables.")));
+}
+
+// {"project" : …, "invoice_id" : …}, as json_build_object writes it.
+void Notify(const DeliveryContext& context, const Delivery& delivery) {
+  StringInfoData payload;
+  initStringInfo(&payload);
+  appendStringInfoString(&payload, "{\"project\" : ");
+  escape_json(&payload, TextDatumGetCString(context.project));
+  appendStringInfoString(&payload, ", \"invoice_id\" : ");
+  escape_json(&payload, TextDatumGetCString(delivery.invoice.values[kInvoiceId]));
+  appendStringInfoChar(&payload, '}');
+  Async_Notify("cc_invoice", payload.data);
+}
+
+const char* Store(const DeliveryContext& context, const Delivery& delivery, bool is_known) {
+  if (is_known) return UpdateKnown(context, delivery);
+  Write(insert_invoice, context.schema, NewInvoice(context, delivery));
+  return nullptr;
 }
 
 }  // namespace
 
-bool ChangeInvoice(const Receipt& receipt, const Delivery& delivery) {
-  const Relation table = OpenTableToInsert(receipt.schema, "cc_invoice");
-  const bool is_known = IsKnown(table, receipt, delivery);
-  const Values values = ValuesOf(receipt, delivery);
-  Row row;
-  const bool is_plain = !is_known && IsPlain(table) && Arrange(values, table, row);
-  bool changed = true;
-  if (is_plain && table->trigdesc == nullptr) {  // nothing of the merchant's runs
-    InsertRow(table, row.values, row.nulls);
-  } else {
-    const int outside = EnterSearchPath(receipt.schema);
-    if (is_plain)
-      InsertRow(table, row.values, row.nulls);
-    else
-      changed = is_known ? Update(receipt, delivery) : Insert(receipt, values);
-    CheckConstraints();
-    LeaveSearchPath(outside);
-  }
+bool IsInvoiceTableCurrent(Oid schema) {
+  ReadTable(schema);
+  return known_table.is_current;
+}
+
+InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delivery) {
+  const Relation table = OpenTable(context.schema, "cc_invoice");
+  const Snapshot now = TakeLatestSnapshot();
+  Scan scan(table, now,
+            {{"invoice_id", TEXTOID, delivery.invoice.values[kInvoiceId]}, {"project", TEXTOID, context.project}});
+  const HeapTuple row = scan.Next();
+  const InvoiceLookup found = row == nullptr                  ? InvoiceLookup::kUnknown
+                              : IsHiddenFromTransaction(row) ? InvoiceLookup::kHidden
+                                                             : InvoiceLookup::kKnown;
+  scan.End();
+  ForgetSnapshot(now);
   CloseTable(table);
-  return changed;
+  return found;
+}
+
+const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known) {
+  ReadTable(context.schema);
+  const char* contradiction;
+  if (known_table.runs_merchant_code) {
+    const bool may_leave_no_code = MayLeaveNoCode(context);
+    const std::int64_t cursors = may_leave_no_code ? CountHoldableCursors(context.schema) : 0;
+    const int outside = NewGUCNestLevel();
+    SetSearchPath(context.schema);
+    contradiction = Store(context, delivery, is_known);
+    if (contradiction == nullptr) CheckDeferredConstraints(context.owner);
+    if (may_leave_no_code) RefuseCodeAtCommit(context, cursors);
+    AtEOXact_GUC(false, outside);  // as for an error: what a trigger SET does not stay in the caller's session
+  } else {
+    contradiction = Store(context, delivery, is_known);
+  }
+  if (contradiction == nullptr && context.notify) Notify(context, delivery);
+  return contradiction;
 }
 
 }  // namespace cc::pg
-
-// What these promise stands in sql/pipeline.sql.
-extern "C" {
-// Arguments: status, invoice_status, is_test, accept_test_payments.
-PGDLLEXPORT Datum cc_is_paid(PG_FUNCTION_ARGS) {
-  using namespace cc::pg;
-  PG_RETURN_BOOL(cc::IsPaid(TextOrEmpty(fcinfo->args[0]), TextOrEmpty(fcinfo->args[1]),
-                            !PG_ARGISNULL(2) && PG_GETARG_BOOL(2), !PG_ARGISNULL(3) && PG_GETARG_BOOL(3)));
-}
-
-PGDLLEXPORT Datum cc_payment(PG_FUNCTION_ARGS) { return cc::pg::PaymentOf(PG_GETARG_DATUM(0), PG_GETARG_DATUM(1)); }
-}

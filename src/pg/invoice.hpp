@@ -1,12 +1,31 @@
 // The row of cc_invoice that a delivery makes or changes.
 #pragma once
 
-#include "pg/deliver.hpp"
+#include "pg/delivery.hpp"
 
 namespace cc::pg {
 
-/// Makes the invoice, or brings it up to date. False, and nothing changed, if the delivery contradicts what is known. The caller
-/// holds the lock of the invoice, and has an active snapshot taken since.
-bool ChangeInvoice(const Receipt& receipt, const Delivery& delivery);
+/// What a delivery is about, and how its project takes it.
+struct DeliveryContext {
+  Oid schema;         ///< of the tables
+  Oid owner;          ///< of the tables, and the current user
+  Datum project;      ///< text
+  Datum received_at;  ///< timestamptz
+  bool accept_test_payments;
+  bool notify;
+};
+
+/// False if cc_invoice lacks a column of kInvoiceColumns: it is of an earlier version.
+bool IsInvoiceTableCurrent(Oid schema);
+
+enum class InvoiceLookup : std::uint8_t { kUnknown, kKnown, kHidden };
+
+/// Whether the invoice has a row now; kHidden if it has one that the transaction's own snapshot does not see.
+InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delivery);
+
+/// Makes the invoice, or brings it up to date, fires the merchant's triggers and checks the constraints that are deferred. Returns
+/// nullptr, or, where nothing changed because the delivery contradicts the invoice, the field and its values. The merchant's code
+/// sees a search_path that nobody who delivers can choose, and leaves no setting behind. The caller holds the lock of the invoice.
+const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known);
 
 }  // namespace cc::pg

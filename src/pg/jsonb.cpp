@@ -30,8 +30,8 @@ class JsonbWriter {
       : document_(document), buffer_(static_cast<char*>(palloc(MaxSize(root)))), end_(buffer_ + VARHDRSZ),
         members_(static_cast<Member*>(palloc(MemberCount(root) * sizeof(Member)))), free_member_(members_) {}
 
-  Jsonb* Write(const Node& root, Outermost outermost) {
-    WriteContainer(root, outermost);
+  Jsonb* Write(const Node& root, RootMembers members) {
+    WriteContainer(root, members);
     pfree(members_);
     auto* const jsonb = reinterpret_cast<Jsonb*>(buffer_);
     SET_VARSIZE(jsonb, end_ - buffer_);
@@ -102,7 +102,7 @@ class JsonbWriter {
         if (!WriteNumber(node)) return WriteString(entries, node);
         return Finish(entries, JENTRY_ISNUMERIC, start);
       case Kind::kArray:
-      case Kind::kObject: WriteContainer(node, Outermost::kAsIs); return Finish(entries, JENTRY_ISCONTAINER, start);
+      case Kind::kObject: WriteContainer(node, RootMembers::kAsIs); return Finish(entries, JENTRY_ISCONTAINER, start);
     }
   }
 
@@ -123,10 +123,10 @@ class JsonbWriter {
     return true;
   }
 
-  void WriteContainer(const Node& node, Outermost outermost) {
+  void WriteContainer(const Node& node, RootMembers members) {
     CHECK_FOR_INTERRUPTS();
     if (node.kind == Kind::kObject)
-      WriteObject(node, outermost);
+      WriteObject(node, members);
     else
       WriteArray(node);
   }
@@ -159,9 +159,9 @@ class JsonbWriter {
     return last;
   }
 
-  void WriteObject(const Node& object, Outermost outermost) {
+  void WriteObject(const Node& object, RootMembers members) {
     Member* const first = free_member_;
-    Member* const last = SortMembers(object, outermost != Outermost::kAsIs);
+    Member* const last = SortMembers(object, members != RootMembers::kAsIs);
     free_member_ = last;
     std::uint32_t names = 0;
     for (const Member* member = first; member < last; ++member)
@@ -173,7 +173,7 @@ class JsonbWriter {
     for (const Member* member = first; member < last;) {
       const Member* const same = member;
       for (++member; member < last && SameName(*same, *member);) ++member;
-      if (outermost == Outermost::kFormWithoutToken && member - same > 1)
+      if (members == RootMembers::kFormWithoutToken && member - same > 1)
         WriteRepeated(entries, same, member);
       else
         WriteValue(entries, document_.nodes[member[-1].name + 1]);
@@ -199,8 +199,8 @@ static_assert(std::is_trivially_destructible_v<JsonbWriter>);
 
 }  // namespace
 
-Jsonb* MakeJsonb(const Document& document, const Node& node, Outermost outermost) {
-  return JsonbWriter(document, node).Write(node, outermost);
+Jsonb* MakeJsonb(const Document& document, const Node& node, RootMembers members) {
+  return JsonbWriter(document, node).Write(node, members);
 }
 
 }  // namespace cc::pg

@@ -13,8 +13,8 @@ extern "C" {
 
 namespace cc::pg {
 
-/// What becomes of the outermost object's members. Further in, of a name that comes twice the last counts, as ever in jsonb.
-enum class Outermost : std::uint8_t {
+/// What becomes of the root object's members. Further in, of a name that comes twice the last counts, as ever in jsonb.
+enum class RootMembers : std::uint8_t {
   kAsIs,
   kJsonWithoutToken,  ///< leaves out the member token
   kFormWithoutToken,  ///< the same, and a repeated name becomes an array of its values
@@ -22,6 +22,6 @@ enum class Outermost : std::uint8_t {
 
 /// The jsonb of `node`, an object or an array of `document`. A number of more than 400 digits on either side of the point, which
 /// might be more than numeric can hold, becomes a string. Checks for interrupts.
-Jsonb* MakeJsonb(const Document& document, const Node& node, Outermost outermost);
+Jsonb* MakeJsonb(const Document& document, const Node& node, RootMembers members);
 
 }  // namespace cc::pg

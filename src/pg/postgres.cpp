@@ -1,7 +1,11 @@
 #include "pg/postgres.hpp"
 
 extern "C" {
+#include "access/detoast.h"
+#include "access/toast_compression.h"
+#include "access/toast_internals.h"
 #include "funcapi.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/typcache.h"
 
@@ -14,6 +18,18 @@ Datum TextDatum(std::string_view text) {
   return PointerGetDatum(cstring_to_text_with_len(text.data(), static_cast<int>(text.size())));
 }
 
+Datum Compressed(Datum value) {
+#ifdef USE_LZ4
+  // Shorter values are not worth it. PostgreSQL itself would use pglz, most of the time of an insert.
+  constexpr std::size_t kWorthIt = 256;
+  if (toast_raw_datum_size(value) >= kWorthIt) {
+    const Datum compressed = toast_compress_datum(PointerGetDatum(PG_DETOAST_DATUM(value)), TOAST_LZ4_COMPRESSION);
+    if (DatumGetPointer(compressed) != nullptr) return compressed;
+  }
+#endif
+  return value;
+}
+
 Workspace AllocateWorkspace(std::size_t size, std::size_t nodes) {
   return Workspace{static_cast<char*>(palloc(TextCapacity(size))), static_cast<Node*>(palloc(nodes * sizeof(Node))), nodes};
 }
@@ -22,6 +38,14 @@ void FreeWorkspace(Workspace& workspace) {
   pfree(workspace.text);
   pfree(workspace.nodes);
   workspace = Workspace{};
+}
+
+LocalTransactionId CurrentTransaction() {
+#if PG_VERSION_NUM >= 170000
+  return MyProc->vxid.lxid;
+#else
+  return MyProc->lxid;
+#endif
 }
 
 const varlena* ArgumentOrNull(FunctionCallInfo fcinfo, int argument) {

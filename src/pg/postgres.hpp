@@ -13,6 +13,7 @@ extern "C" {
 
 #include "access/tupdesc.h"
 #include "fmgr.h"
+#include "nodes/nodes.h"
 #if PG_VERSION_NUM >= 160000
 #include "varatt.h"
 #endif
@@ -29,6 +30,9 @@ static_assert(std::is_trivially_destructible_v<cc::Postback> && std::is_triviall
 
 namespace cc::pg {
 
+/// PostgreSQL's IsA() finds cc::Node instead of its own.
+inline bool IsNode(const void* node, NodeTag tag) noexcept { return static_cast<const ::Node*>(node)->type == tag; }
+
 /// The bytes of a detoasted text or bytea.
 inline std::string_view ViewOf(const varlena* value) noexcept {
   return {VARDATA_ANY(value), static_cast<std::size_t>(VARSIZE_ANY_EXHDR(value))};
@@ -37,9 +41,15 @@ inline std::string_view ViewOf(const varlena* value) noexcept {
 /// A palloc'd text of `text`; cannot fail but for lack of memory.
 Datum TextDatum(std::string_view text);
 
+/// The value, a text, bytea or jsonb, in its stored form: compressed with lz4 where PostgreSQL has that and it helps.
+Datum Compressed(Datum value);
+
 /// A Workspace in the current memory context, for a text of `size` bytes and `nodes` nodes.
 Workspace AllocateWorkspace(std::size_t size, std::size_t nodes);
 void FreeWorkspace(Workspace& workspace);
+
+/// Tells one transaction of this session from another.
+LocalTransactionId CurrentTransaction();
 
 /// The argument, detoasted; nullptr if it is NULL.
 const varlena* ArgumentOrNull(FunctionCallInfo fcinfo, int argument);

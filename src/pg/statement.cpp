@@ -3,8 +3,6 @@
 #include <cstring>
 
 extern "C" {
-#include "catalog/pg_type.h"
-#include "lib/stringinfo.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
 }
@@ -12,45 +10,36 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-constexpr int kMaxParameters = 48;
-
-// The statement's text, with the schema's name in place of @extschema@.
-const char* TextFor(const char* schema, std::string_view sql) {
-  constexpr std::string_view kPlaceholder = "@extschema@";
-  const char* const quoted = quote_identifier(schema);
-  StringInfoData text;
-  initStringInfo(&text);
-  for (std::size_t at; (at = sql.find(kPlaceholder)) != std::string_view::npos; sql.remove_prefix(at + kPlaceholder.size())) {
-    appendBinaryStringInfo(&text, sql.data(), static_cast<int>(at));
-    appendStringInfoString(&text, quoted);
-  }
-  appendBinaryStringInfo(&text, sql.data(), static_cast<int>(sql.size()));
-  return text.data;
-}
-
-// A plan for another name is left as it is, not freed: an outer call may be running it.
+// A plan for another schema name is left as it is, not freed: an outer call may be running it.
 void Prepare(Statement& statement, const char* schema, const Parameter* parameters, int count) {
   Oid types[kMaxParameters];
   for (int i = 0; i < count; ++i) types[i] = parameters[i].type;
   // A generic plan at once: what is found here is found by keys, whatever their values.
-  const SPIPlanPtr plan = SPI_prepare_cursor(TextFor(schema, statement.sql), count, types, CURSOR_OPT_GENERIC_PLAN);
+  const SPIPlanPtr plan =
+      SPI_prepare_cursor(statement.text(quote_identifier(schema)), count, types, CURSOR_OPT_GENERIC_PLAN);
   if (plan == nullptr || SPI_keepplan(plan) != 0) elog(ERROR, "could not prepare: %s", SPI_result_code_string(SPI_result));
   statement.plan = plan;
   namestrcpy(&statement.schema, schema);
 }
 
-bool FirstValue() {
-  if (SPI_tuptable == nullptr || SPI_processed == 0 || SPI_gettypeid(SPI_tuptable->tupdesc, 1) != BOOLOID) return false;
-  bool is_null;
-  const Datum value = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &is_null);
-  return !is_null && DatumGetBool(value);
+// The first row, copied out of SPI's memory.
+ResultRow FirstRow(MemoryContext memory) {
+  if (SPI_tuptable == nullptr || SPI_processed == 0) return {};
+  ResultRow row;
+  row.tuple = SPI_copytuple(SPI_tuptable->vals[0]);
+  const MemoryContext inside = MemoryContextSwitchTo(memory);
+  row.descriptor = CreateTupleDescCopy(SPI_tuptable->tupdesc);
+  MemoryContextSwitchTo(inside);
+  return row;
 }
 
 }  // namespace
 
-bool Execute(Statement& statement, Oid schema, const Parameter* parameters, int count) {
-  Assert(count <= kMaxParameters);
+Result Execute(Statement& statement, Oid schema, const Parameter* parameters, int count) {
+  if (count > kMaxParameters) elog(ERROR, "too many parameters: %d", count);
   const char* const schema_name = get_namespace_name(schema);
+  if (schema_name == nullptr) elog(ERROR, "schema %u does not exist", schema);
+  const MemoryContext caller = CurrentMemoryContext;
   SPI_connect();
   if (statement.plan == nullptr || std::strcmp(NameStr(statement.schema), schema_name) != 0)
     Prepare(statement, schema_name, parameters, count);
@@ -60,11 +49,11 @@ bool Execute(Statement& statement, Oid schema, const Parameter* parameters, int 
     values[i] = parameters[i].value;
     nulls[i] = parameters[i].is_null ? 'n' : ' ';
   }
-  const int result = SPI_execute_plan(statement.plan, values, nulls, false, 0);
-  if (result < 0) elog(ERROR, "could not execute: %s", SPI_result_code_string(result));
-  const bool first_value = FirstValue();
+  const int code = SPI_execute_plan(statement.plan, values, nulls, false, 0);
+  if (code < 0) elog(ERROR, "could not execute: %s", SPI_result_code_string(code));
+  const Result result{.processed = SPI_processed, .first = FirstRow(caller)};
   SPI_finish();
-  return first_value;
+  return result;
 }
 
 }  // namespace cc::pg

@@ -1,4 +1,4 @@
-// An SQL statement of the pipeline, run with a plan that is kept for the session.
+// SQL statements of the pipeline, run with plans that are kept for the session.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -9,6 +9,9 @@ extern "C" {
 
 namespace cc::pg {
 
+/// Most parameters of a statement.
+inline constexpr int kMaxParameters = 64;
+
 /// A value for $1, $2, …
 struct Parameter {
   Oid type;
@@ -18,12 +21,24 @@ struct Parameter {
 
 /// Meant to be static. Number and types of the parameters are the same each time.
 struct Statement {
-  const char* sql;  ///< may say @extschema@, as an extension script may
+  /// Its text, in the current memory context. `schema` is quoted. Every name is qualified, operators too.
+  const char* (*text)(const char* schema);
   SPIPlanPtr plan = nullptr;
   NameData schema = {};  ///< that the plan is for
 };
 
-/// Runs it. Returns what it returned, if that is a boolean; false if nothing or NULL.
-bool Execute(Statement& statement, Oid schema, const Parameter* parameters, int count);
+/// A row that a statement returned; both in the memory context of the caller.
+struct ResultRow {
+  HeapTuple tuple = nullptr;  ///< nullptr: none
+  TupleDesc descriptor = nullptr;
+};
+
+struct Result {
+  std::uint64_t processed = 0;
+  ResultRow first;
+};
+
+/// Runs the statement with the current user's rights.
+Result Execute(Statement& statement, Oid schema, const Parameter* parameters, int count);
 
 }  // namespace cc::pg

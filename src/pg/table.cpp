@@ -7,16 +7,20 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/tableam.h"
 #include "access/transam.h"
+#include "access/xact.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_index.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_trigger.h"
 #include "catalog/pg_type.h"
 #include "commands/trigger.h"
-#include "executor/executor.h"
+#include "lib/stringinfo.h"
 #include "miscadmin.h"
+#include "nodes/primnodes.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
+#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/rls.h"
@@ -26,15 +30,24 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-constexpr int kMaxKeys = 2;
+// --- Keys and indexes ---
+
+constexpr int kMaxKeys = 4;
+
+RegProcedure EqualityOf(Oid type) {
+  switch (type) {
+    case TEXTOID: return F_TEXTEQ;
+    case BYTEAOID: return F_BYTEAEQ;
+    case INT8OID: return F_INT8EQ;
+    default: elog(ERROR, "no key of type %u", type);
+  }
+}
 
 ScanKeyData MakeKey(Relation table, const Key& key) {
-  ColumnFinder columns(table);
-  const bool is_text = columns.Find(key.column, TEXTOID) != 0;
-  const AttrNumber column = columns.Get(key.column, is_text ? TEXTOID : BYTEAOID);
+  const AttrNumber column = ColumnFinder(table).Get(key.column, key.type);
   ScanKeyData result;
   ScanKeyEntryInitialize(&result, 0, column, BTEqualStrategyNumber, InvalidOid,
-                         TupleDescAttr(RelationGetDescr(table), column - 1)->attcollation, is_text ? F_TEXTEQ : F_BYTEAEQ, key.value);
+                         TupleDescAttr(RelationGetDescr(table), column - 1)->attcollation, EqualityOf(key.type), key.value);
   return result;
 }
 
@@ -59,54 +72,182 @@ bool FitKeys(Relation index, ScanKeyData* keys, int count) {
   return true;
 }
 
-// The index of that name, open, if it can be searched for these keys.
-Relation OpenUsableIndex(Relation table, const char* name, ScanKeyData* keys, int count) {
-  const Oid oid = get_relname_relid(name, RelationGetNamespace(table));
-  if (!OidIsValid(oid) || get_rel_relkind(oid) != RELKIND_INDEX) return nullptr;
-  const Relation index = index_open(oid, AccessShareLock);
-  if (index->rd_index->indrelid == RelationGetRelid(table) && index->rd_rel->relam == BTREE_AM_OID && IsReady(index) &&
-      FitKeys(index, keys, count))
-    return index;
-  index_close(index, AccessShareLock);
+// True if the index has all rows with these keys: it is not partial, or its predicate is IS NOT NULL on a key.
+bool HasAllRows(Relation index, const ScanKeyData* keys, int count) {
+  List* const predicate = RelationGetIndexPredicate(index);
+  if (predicate == NIL) return true;
+  if (list_length(predicate) != 1 || !IsNode(linitial(predicate), T_NullTest)) return false;
+  const auto* const test = static_cast<const NullTest*>(linitial(predicate));
+  if (test->nulltesttype != IS_NOT_NULL || !IsNode(test->arg, T_Var)) return false;
+  const AttrNumber column = reinterpret_cast<const Var*>(test->arg)->varattno;
+  return std::any_of(keys, keys + count, [column](const ScanKeyData& key) { return key.sk_attno == column; });
+}
+
+bool IsUsable(Relation index, ScanKeyData* keys, int count) {
+  return index->rd_rel->relam == BTREE_AM_OID && IsReady(index) && FitKeys(index, keys, count) && HasAllRows(index, keys, count);
+}
+
+// "a, b" of the table's columns.
+const char* NamesOf(Relation table, const ScanKeyData* keys, int count) {
+  StringInfoData names;
+  initStringInfo(&names);
+  for (int i = 0; i < count; ++i)
+    appendStringInfo(&names, "%s%s", i == 0 ? "" : ", ",
+                     NameStr(TupleDescAttr(RelationGetDescr(table), keys[i].sk_attno - 1)->attname));
+  return names.data;
+}
+
+// The index that was found for a table and its columns, so that it need not be searched again.
+struct KnownIndex {
+  Oid table;
+  AttrNumber columns[kMaxKeys];
+  Oid index;  // InvalidOid: there is none
+};
+KnownIndex known_indexes[8];
+int known_index_count;
+
+void ForgetIndexes(Oid table) {
+  if (!OidIsValid(table) || std::any_of(known_indexes, known_indexes + known_index_count,
+                                        [table](const KnownIndex& known) { return known.table == table; }))
+    known_index_count = 0;
+}
+
+KnownIndex* FindKnownIndex(Oid table, const AttrNumber* columns) {
+  for (int i = 0; i < known_index_count; ++i)
+    if (known_indexes[i].table == table && std::equal(columns, columns + kMaxKeys, known_indexes[i].columns))
+      return &known_indexes[i];
   return nullptr;
 }
 
-Relation Open(Oid schema, const char* name, LOCKMODE lock) {
-  const Oid oid = get_relname_relid(name, schema);
-  if (!OidIsValid(oid))
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"%s\" does not exist", name),
-                    errhint("Run SELECT cc_setup() to make it.")));
-  const Relation table = table_open(oid, lock);
-  if (table->rd_rel->relkind != RELKIND_RELATION)  // a partitioned one has no rows of its own to scan
-    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not an ordinary table", name)));
-  const AclResult permission = pg_class_aclcheck(oid, GetUserId(), ACL_SELECT);
-  if (permission != ACLCHECK_OK) aclcheck_error(permission, OBJECT_TABLE, name);
-  if (check_enable_rls(oid, InvalidOid, true) == RLS_ENABLED)
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("row-level security of \"%s\" applies to its owner", name)));
-  return table;
-}
-
-// None on expressions, none partial.
-bool HasPlainIndexes(Relation table) {
-  bool plain = true;
+Oid SearchIndex(Relation table, ScanKeyData* keys, int count) {
+  Oid found = InvalidOid;
   List* const indexes = RelationGetIndexList(table);
   ListCell* cell;
   foreach (cell, indexes) {
     const Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    plain &= heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) &&
-             heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+    if (!OidIsValid(found) && IsUsable(index, keys, count)) found = RelationGetRelid(index);
     index_close(index, AccessShareLock);
   }
   list_free(indexes);
-  return plain;
+  if (!OidIsValid(found))
+    ereport(LOG, (errmsg("cryptocloud_postback: table \"%s\" has no usable index on (%s), so each delivery reads the whole table",
+                         RelationGetRelationName(table), NamesOf(table, keys, count)),
+                  errhint("SELECT cc_setup() makes it.")));
+  return found;
+}
+
+// The index for these keys, open, with the keys in its order; nullptr if there is none.
+Relation OpenIndex(Relation table, ScanKeyData* keys, int count) {
+  AttrNumber columns[kMaxKeys] = {};
+  for (int i = 0; i < count; ++i) columns[i] = keys[i].sk_attno;
+  const KnownIndex* known = FindKnownIndex(RelationGetRelid(table), columns);
+  if (known == nullptr) {
+    const Oid found = SearchIndex(table, keys, count);
+    if (known_index_count == static_cast<int>(std::size(known_indexes))) known_index_count = 0;
+    KnownIndex& added = known_indexes[known_index_count++];
+    added = {RelationGetRelid(table), {}, found};
+    std::copy(columns, columns + kMaxKeys, added.columns);
+    known = &added;
+  }
+  if (!OidIsValid(known->index)) return nullptr;
+  const Relation index = index_open(known->index, AccessShareLock);
+  if (IsUsable(index, keys, count)) return index;
+  index_close(index, AccessShareLock);
+  return nullptr;
+}
+
+// --- Tables ---
+
+// Citus keeps the rows of its tables elsewhere, and its catalog of them here.
+bool IsDistributed(Oid table) {
+  const Oid catalog = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
+  if (!OidIsValid(catalog)) return false;
+  const Relation tables = table_open(catalog, AccessShareLock);
+  ScanKeyData key;
+  ScanKeyInit(&key, 1, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(table));
+  const SysScanDesc scan = systable_beginscan(tables, InvalidOid, false, nullptr, 1, &key);
+  const bool found = HeapTupleIsValid(systable_getnext(scan));
+  systable_endscan(scan);
+  table_close(tables, AccessShareLock);
+  return found;
+}
+
+bool HasExpressionIndex(Relation table) {
+  bool found = false;
+  List* const indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    const Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    found |= !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
+             !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
+    index_close(index, AccessShareLock);
+  }
+  list_free(indexes);
+  return found;
+}
+
+// A unique or exclusion index whose first column is none of these.
+bool IsForeignConstraint(Relation table, Relation index, std::initializer_list<const char*> own_columns) {
+  if (!index->rd_index->indisunique && !index->rd_index->indisexclusion) return false;
+  const AttrNumber column = index->rd_index->indkey.values[0];
+  if (column <= 0) return true;
+  const char* const name = NameStr(TupleDescAttr(RelationGetDescr(table), column - 1)->attname);
+  return std::none_of(own_columns.begin(), own_columns.end(), [name](const char* own) { return std::strcmp(own, name) == 0; });
+}
+
+void (*relation_listeners[4])(Oid);
+int relation_listener_count;
+
+void RelationChanged(Datum, Oid relation) {
+  for (int i = 0; i < relation_listener_count; ++i) relation_listeners[i](relation);
 }
 
 }  // namespace
 
+void OnRelationChange(void (*forget)(Oid relation)) {
+  if (std::find(relation_listeners, relation_listeners + relation_listener_count, forget) !=
+      relation_listeners + relation_listener_count)
+    return;
+  Assert(relation_listener_count < static_cast<int>(std::size(relation_listeners)));
+  if (relation_listener_count == 0) CacheRegisterRelcacheCallback(RelationChanged, Datum{0});
+  relation_listeners[relation_listener_count++] = forget;
+}
+
 Oid SchemaOf(FunctionCallInfo fcinfo) { return get_func_namespace(fcinfo->flinfo->fn_oid); }
 
-Relation OpenTable(Oid schema, const char* name) { return Open(schema, name, AccessShareLock); }
-Relation OpenTableToInsert(Oid schema, const char* name) { return Open(schema, name, RowExclusiveLock); }
+Oid TableIn(Oid schema, const char* name) {
+  const Oid table = get_relname_relid(name, schema);
+  if (!OidIsValid(table))
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"%s\" does not exist", name),
+                    errhint("Run SELECT cc_setup() to make it.")));
+  return table;
+}
+
+void RefuseOtherThanOrdinary(Relation table) {
+  if (table->rd_rel->relkind != RELKIND_RELATION)
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("\"%s\" is not an ordinary table", RelationGetRelationName(table))));
+  if (IsDistributed(RelationGetRelid(table)))
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is a Citus table", RelationGetRelationName(table)),
+                    errdetail("Citus keeps its rows on other nodes, where a postback could be applied twice."),
+                    errhint("Keep the tables of cryptocloud_postback local.")));
+}
+
+Relation OpenTable(Oid schema, const char* name) {
+  const Relation table = table_open(TableIn(schema, name), AccessShareLock);
+  RefuseOtherThanOrdinary(table);
+  const Oid user = GetUserId();
+  if (table->rd_rel->relowner != user)
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("table \"%s\" does not belong to \"%s\"", name, GetUserNameFromId(user, false)),
+                    errhint("cc_project, cc_inbox and cc_invoice must have the same owner.")));
+  const AclResult permission = pg_class_aclcheck(RelationGetRelid(table), user, ACL_SELECT);
+  if (permission != ACLCHECK_OK) aclcheck_error(permission, OBJECT_TABLE, name);
+  if (check_enable_rls(RelationGetRelid(table), InvalidOid, true) == RLS_ENABLED)
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("row-level security of \"%s\" applies to its owner", name)));
+  return table;
+}
+
 void CloseTable(Relation table) { table_close(table, NoLock); }
 
 AttrNumber ColumnFinder::Find(const char* name, Oid type) noexcept {
@@ -135,54 +276,72 @@ NullableDatum ColumnOf(Relation table, HeapTuple row, const char* name, Oid type
   return result;
 }
 
-Scan::Scan(Relation table, const char* index, std::initializer_list<Key> keys) {
+Datum RequiredColumnOf(Relation table, HeapTuple row, const char* name, Oid type) {
+  const NullableDatum value = ColumnOf(table, row, name, type);
+  if (value.isnull)
+    ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                    errmsg("column \"%s\" of \"%s\" must not be null", name, RelationGetRelationName(table))));
+  return value.value;
+}
+
+Snapshot TakeLatestSnapshot() { return RegisterSnapshot(GetLatestSnapshot()); }
+void ForgetSnapshot(Snapshot snapshot) { UnregisterSnapshot(snapshot); }
+
+bool IsHiddenFromTransaction(HeapTuple row) {
+  if (!IsolationUsesXactSnapshot()) return false;
+  const TransactionId inserter = HeapTupleHeaderGetXmin(row->t_data);
+  return !TransactionIdIsCurrentTransactionId(inserter) && XidInMVCCSnapshot(inserter, GetTransactionSnapshot());
+}
+
+Scan::Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys) {
+  OnRelationChange(ForgetIndexes);
   Assert(keys.size() <= kMaxKeys);
   ScanKeyData scan_keys[kMaxKeys];
   int count = 0;
   for (const Key& key : keys) scan_keys[count++] = MakeKey(table, key);
-  const Relation usable = OpenUsableIndex(table, index, scan_keys, count);
-  scan_ = usable != nullptr ? systable_beginscan_ordered(table, usable, GetActiveSnapshot(), count, scan_keys)
-                            : systable_beginscan(table, InvalidOid, false, GetActiveSnapshot(), count, scan_keys);
+  index_ = OpenIndex(table, scan_keys, count);
+  scan_ = index_ != nullptr ? systable_beginscan_ordered(table, index_, snapshot, count, scan_keys)
+                            : systable_beginscan(table, InvalidOid, false, snapshot, count, scan_keys);
 }
 
 HeapTuple Scan::Next() {
   CHECK_FOR_INTERRUPTS();
-  return systable_getnext(scan_);
+  return index_ != nullptr ? systable_getnext_ordered(scan_, ForwardScanDirection) : systable_getnext(scan_);
 }
 
-void Scan::End() { systable_endscan(scan_); }  // closes the index as well
+void Scan::End() {
+  if (index_ == nullptr) return systable_endscan(scan_);
+  systable_endscan_ordered(scan_);
+  index_close(index_, AccessShareLock);
+}
 
-bool IsPlain(Relation table) {
-  const TupleConstr* const constraints = RelationGetDescr(table)->constr;
+bool RunsMerchantCode(Relation table) {
+  const TupleDesc descriptor = RelationGetDescr(table);
+  for (int i = 0; i < descriptor->natts; ++i)
+    if (TupleDescAttr(descriptor, i)->atttypid >= FirstNormalObjectId) return true;  // a domain may have a check
+  const TupleConstr* const constraints = descriptor->constr;
+  return table->trigdesc != nullptr || table->rd_rules != nullptr ||
+         (constraints != nullptr && (constraints->num_check > 0 || constraints->num_defval > 0)) || HasExpressionIndex(table);
+}
+
+bool MaySkipRows(Relation table, const char* trigger, std::initializer_list<const char*> own_unique_columns) {
   const TriggerDesc* const triggers = table->trigdesc;
-  return table->rd_rules == nullptr && (constraints == nullptr || constraints->num_check == 0) &&
-         (triggers == nullptr || (!triggers->trig_insert_before_statement && !triggers->trig_insert_after_statement &&
-                                  !triggers->trig_insert_new_table)) &&
-         HasPlainIndexes(table) && pg_class_aclcheck(RelationGetRelid(table), GetUserId(), ACL_INSERT) == ACLCHECK_OK;
-}
-
-// As PostgreSQL's logical replication inserts rows.
-void InsertRow(Relation table, const Datum* values, const bool* nulls) {
-  EState* const state = CreateExecutorState();
-  auto* const target = static_cast<ResultRelInfo*>(palloc0(sizeof(ResultRelInfo)));
-  InitResultRelInfo(target, table, 0, nullptr, 0);
-  ExecOpenIndices(target, false);
-  state->es_opened_result_relations = lappend(NIL, target);  // where the triggers find it
-
-  TupleTableSlot* const row = table_slot_create(table, &state->es_tupleTable);
-  const auto columns = static_cast<std::size_t>(RelationGetDescr(table)->natts);
-  std::memcpy(row->tts_values, values, columns * sizeof(Datum));
-  std::memcpy(row->tts_isnull, nulls, columns * sizeof(bool));
-  row->tts_tableOid = RelationGetRelid(table);
-  ExecStoreVirtualTuple(row);
-
-  AfterTriggerBeginQuery();
-  ExecSimpleRelationInsert(target, state, row);
-  AfterTriggerEndQuery(state);
-
-  ExecCloseResultRelations(state);
-  ExecResetTupleTable(state->es_tupleTable, false);
-  FreeExecutorState(state);
+  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i) {
+    const Trigger& other = triggers->triggers[i];
+    if (TRIGGER_FOR_ROW(other.tgtype) && TRIGGER_FOR_BEFORE(other.tgtype) && TRIGGER_FOR_INSERT(other.tgtype) &&
+        other.tgenabled != TRIGGER_DISABLED && std::strcmp(other.tgname, trigger) > 0)
+      return true;
+  }
+  bool found = false;
+  List* const indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    const Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    found |= IsForeignConstraint(table, index, own_unique_columns);
+    index_close(index, AccessShareLock);
+  }
+  list_free(indexes);
+  return found;
 }
 
 }  // namespace cc::pg

@@ -47,7 +47,12 @@ std::string_view SecretFrom(NullableDatum value) {
   return secret;
 }
 
-Clock ClockAt(TimestampTz at) { return Clock{.at = at + kUnixEpochToPostgres, .leeway = 0}; }
+// PostgreSQL counts from 2000 on, and so reaches further than microseconds since 1970 do: there the clock stands still.
+Clock ClockAt(TimestampTz at) {
+  Clock clock{.at = 0, .leeway = 0};
+  if (__builtin_add_overflow(at, kUnixEpochToPostgres, &clock.at)) clock.at = INT64_MAX;
+  return clock;
+}
 
 Clock ClockFrom(NullableDatum at, NullableDatum leeway) {
   if (at.isnull || TIMESTAMP_NOT_FINITE(DatumGetTimestampTz(at.value))) RaiseInvalidParameter("time must be finite");
@@ -62,7 +67,7 @@ Clock ClockFrom(NullableDatum at, NullableDatum leeway) {
   return clock;
 }
 
-Verification ReadOnly(const Request& request) {
+Verification ReadWithoutVerifying(const Request& request) {
   // A body over the limit is refused before anything is parsed, so it needs no room either.
   const std::size_t size = request.body.size() > kMaxBodySize ? 0 : request.body.size();
   Verification verification{};
@@ -73,7 +78,7 @@ Verification ReadOnly(const Request& request) {
 }
 
 Verification Verify(const VerificationInput& input) {
-  Verification verification = ReadOnly(input.request);
+  Verification verification = ReadWithoutVerifying(input.request);
   if (verification.reason != Reason::kVerified) return verification;
   const std::size_t size = verification.postback.fields.token.size();
   verification.token_workspace = AllocateWorkspace(size, JsonNodeCapacity(size));
@@ -92,7 +97,7 @@ void FreeVerification(Verification& verification) {
 Jsonb* MakePayload(const Postback& postback) {
   if (postback.document.count == 0) return nullptr;
   return MakeJsonb(postback.document, postback.document.root(),
-                   postback.format == Format::kJson ? Outermost::kJsonWithoutToken : Outermost::kFormWithoutToken);
+                   postback.format == Format::kJson ? RootMembers::kJsonWithoutToken : RootMembers::kFormWithoutToken);
 }
 
 Datum TimestampDatum(std::int64_t microseconds) { return TimestampTzGetDatum(microseconds - kUnixEpochToPostgres); }

@@ -39,7 +39,7 @@ Clock ClockFrom(NullableDatum at, NullableDatum leeway);
 Clock ClockAt(TimestampTz at);
 
 /// Reads the body only: `reason` is the postback's, the token stays unchecked.
-Verification ReadOnly(const Request& request);
+Verification ReadWithoutVerifying(const Request& request);
 
 /// Reads and verifies. ERROR XX000 if OpenSSL cannot compute.
 Verification Verify(const VerificationInput& input);

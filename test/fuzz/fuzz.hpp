@@ -27,7 +27,7 @@ inline constexpr Clock kClock = test::kClock;
     if (!(condition)) cc::fuzz::Fail(__FILE__, __LINE__, #condition); \
   } while (false)
 
-inline std::string Word(Reason reason) { return reason == Reason::kVerified ? "" : ReasonName(reason); }
+inline std::string Word(Reason reason) { return reason == Reason::kVerified ? "" : ReasonWord(reason); }
 
 inline void RequireSameReason(Reason ours, const std::string& reference) {
   if (Word(ours) == reference) return;

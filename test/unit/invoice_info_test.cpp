@@ -39,11 +39,16 @@ bool IsNumber(std::string_view json) {
   return ReadNumber(value.document, value.node(), decimal);
 }
 
-std::optional<bool> Boolean(std::string_view json) {
+std::optional<bool> TestMode(std::string_view json) {
   const Value value(json);
-  bool boolean;
-  if (!ReadBoolean(value.document, value.node(), boolean)) return std::nullopt;
-  return boolean;
+  bool is_test;
+  if (!ReadTestMode(value.document, value.node(), is_test)) return std::nullopt;
+  return is_test;
+}
+
+bool Confirms(std::string_view json) {
+  const Value value(json);
+  return ConfirmsSuccess(value.document, &value.node());
 }
 
 std::optional<std::int64_t> Time(std::string_view text) {
@@ -65,7 +70,7 @@ std::string Columns(std::string_view json) {
   std::string shown;
   for (std::size_t i = 0; i < info.size(); ++i)
     if (info[i] != nullptr)
-      shown += (i == kNetworkColumn ? "network" : std::string(kInfoColumns[i].member)) + "=" + Show(value.document, *info[i]) + " ";
+      shown += std::string(kInvoiceColumns[i].name) + "=" + Show(value.document, *info[i]) + " ";
   return shown;
 }
 
@@ -82,11 +87,22 @@ TEST(InvoiceInfo, NumberMayBeSpelledInAString) {
     EXPECT_FALSE(IsNumber(json)) << json;
 }
 
-TEST(InvoiceInfo, BooleanInItsSpellings) {
-  for (const char* const json : {"true", "1", R"("true")", R"("TRUE")", R"("True")", R"("1")", R"(" true ")"}) EXPECT_EQ(Boolean(json), true) << json;
-  for (const char* const json : {"false", "0", R"("false")", R"("False")", R"("0")"}) EXPECT_EQ(Boolean(json), false) << json;
-  for (const char* const json : {"null", "2", "1.0", "-0", R"("")", R"("yes")", R"("t")", R"("truex")", "[true]", "{}", R"("\u0014rue")"})
-    EXPECT_EQ(Boolean(json), std::nullopt) << json;
+TEST(InvoiceInfo, TestModeIsRealOnlyInTheseSpellings) {
+  for (const char* const json : {"false", "0", R"("false")", R"("0")"}) EXPECT_EQ(TestMode(json), false) << json;
+  EXPECT_EQ(TestMode("null"), std::nullopt);
+}
+
+TEST(InvoiceInfo, TestModeThatCannotBeUnderstoodIsATest) {
+  for (const char* const json : {"true", "1", R"("true")", "2", "1.0", "0.0", "-0", R"("")", R"("yes")", R"("on")", R"("False")", R"(" false")",
+                                 "[true]", "[false]", "{}"})
+    EXPECT_EQ(TestMode(json), true) << json;
+}
+
+TEST(InvoiceInfo, OnlyTheStringSuccessConfirms) {
+  EXPECT_TRUE(ConfirmsSuccess({}, nullptr)) << "absent";
+  for (const char* const json : {"null", R"("success")"}) EXPECT_TRUE(Confirms(json)) << json;
+  for (const char* const json : {R"("created")", R"("Success")", R"("success ")", R"("")", "true", "1", R"(["success"])", R"({"a":"success"})"})
+    EXPECT_FALSE(Confirms(json)) << json;
 }
 
 TEST(InvoiceInfo, TimeIsReadAsUtc) {
@@ -137,12 +153,21 @@ TEST(InvoiceInfo, ATextListIsAnArrayOfStringsOnly) {
     EXPECT_FALSE(IsList(json)) << json;
 }
 
-TEST(InvoiceInfo, EveryColumnIsFoundByItsName) {
-  for (std::size_t i = 0; i < kInfoColumns.size(); ++i) {
-    const std::string member{kInfoColumns[i].member};
-    if (i == kNetworkColumn) continue;
-    EXPECT_EQ(Columns("{\"x\":[{}],\"" + member + "\":7,\"y\":{}}"), member + "=7 ");
+TEST(InvoiceInfo, EachMemberIsFoundByItsName) {
+  for (const InvoiceColumn& column : kInvoiceColumns) {
+    const std::string member{column.member};
+    if (member.empty() || member.find('.') != std::string::npos) continue;
+    EXPECT_EQ(Columns("{\"x\":[{}],\"" + member + "\":7,\"y\":{}}"), std::string(column.name) + "=7 ");
   }
+}
+
+TEST(InvoiceColumns, HaveEachNameAndEachMemberOnce) {
+  for (const InvoiceColumn& a : kInvoiceColumns)
+    for (const InvoiceColumn& b : kInvoiceColumns)
+      if (&a != &b) {
+        EXPECT_NE(a.name, b.name);
+        EXPECT_TRUE(a.member.empty() || a.member != b.member) << a.member;
+      }
 }
 
 TEST(InvoiceInfo, OtherNamesAreNoColumns) {

@@ -189,6 +189,17 @@ TEST(Json, ATextCutAnywhereIsRefused) {
   EXPECT_NE(Read(json), "refused");
 }
 
+// 1e400 makes the parser look at the numbers by itself: see MaskNumbers.
+TEST(Json, ANumberTooBigHidesNoSyntaxErrorOfAnother) {
+  for (const char* const number : {"1.-1", "--1", "1.-0", "-1.-1", "1e-1", "1e--1", "1.e5", "1E+", "01", "1-1", "1.5.5", "-", "1e5e5", ".5", "+1", "1 2"}) {
+    const std::string json = std::string(R"({"x":1e400,"y":)") + number + "}";
+    if (std::string_view(number) == "1e-1")
+      EXPECT_NE(Read(json), "refused") << json;
+    else
+      EXPECT_EQ(Read(json), "refused") << json;
+  }
+}
+
 TEST(Json, MoreThanANodeCanCountIsRefused) {
   std::string json(kMaxJsonLength, ' ');
   json[0] = '{';

@@ -34,7 +34,7 @@ Verdict Verify(std::string_view token, std::span<const std::string_view> secrets
 Reason Check(std::string_view token, std::string_view secret = kSecret) { return Verify(token, {&secret, 1}).reason; }
 Reason CheckClaims(std::string_view claims) { return Check(Sign(kHeader, claims)); }
 
-std::string Name(Reason reason) { return reason == Reason::kVerified ? "verified" : ReasonName(reason); }
+std::string Name(Reason reason) { return reason == Reason::kVerified ? "verified" : ReasonWord(reason); }
 
 // A header, signed with the secret whatever it says, and what is to come of it.
 void ExpectHeaders(Reason expected, const std::vector<std::string>& headers) {

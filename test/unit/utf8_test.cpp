@@ -2,7 +2,7 @@
 
 #include <gtest/gtest.h>
 
-#include "core/text.hpp"
+#include "core/trim.hpp"
 #include "support.hpp"
 
 namespace cc::test {

@@ -104,7 +104,7 @@ TEST_P(VectorTest, HasTheVerdictThatItSays) {
     reason = verdict.reason;
   }
 
-  const std::string got = reason == Reason::kVerified ? "verified" : ReasonName(reason);
+  const std::string got = reason == Reason::kVerified ? "verified" : ReasonWord(reason);
   if (expect["reason"] != "any") {
     EXPECT_EQ(got, TextOr(expect["reason"], "verified")) << vector["why"];
   }

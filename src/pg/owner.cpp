@@ -1,14 +1,13 @@
-#include "pg/become_owner.hpp"
+#include "pg/owner.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "catalog/pg_class.h"
 #include "miscadmin.h"
 #include "utils/acl.h"
+#include "utils/builtins.h"
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
-
-PG_FUNCTION_INFO_V1(cc_become_owner);
 }
 
 namespace cc::pg {
@@ -26,7 +25,7 @@ Oid OwnerOf(Oid table) {
 
 }  // namespace
 
-Oid BecomeOwner(Oid table) {
+Oid SwitchToTableOwner(Oid table) {
   const Oid owner = OwnerOf(table);
   Oid user;
   int context;
@@ -34,8 +33,8 @@ Oid BecomeOwner(Oid table) {
   // Only within a SECURITY DEFINER function: PostgreSQL undoes the change when that ends, by return or by error.
   if ((context & SECURITY_LOCAL_USERID_CHANGE) == 0)
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("cc_become_owner can only be called by a SECURITY DEFINER function")));
-  // It may only lower what the caller can do.
+                    errmsg("the rights of a table's owner can only be taken by a SECURITY DEFINER function")));
+  // It may only lower the caller's rights.
   if (!has_privs_of_role(user, owner))
     ereport(ERROR,
             (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
@@ -47,9 +46,14 @@ Oid BecomeOwner(Oid table) {
   return owner;
 }
 
-}  // namespace cc::pg
-
-// What it promises stands in sql/pipeline.sql.
-extern "C" PGDLLEXPORT Datum cc_become_owner(PG_FUNCTION_ARGS) {
-  PG_RETURN_OID(cc::pg::BecomeOwner(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0)));
+void RefuseSuperuser(const char* function, Oid table) {
+  const Oid owner = OwnerOf(table);
+  if (!superuser_arg(GetOuterUserId()) || superuser_arg(owner)) return;
+  const char* const name = GetUserNameFromId(owner, false);
+  ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                  errmsg("a superuser must not call %s on tables of role \"%s\"", function, name),
+                  errdetail("Triggers of that role can run when the transaction commits, with the rights of the superuser."),
+                  errhint("Run SET ROLE %s first.", quote_identifier(name))));
 }
+
+}  // namespace cc::pg

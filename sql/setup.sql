@@ -1,0 +1,253 @@
+--------------------------------------------------------------------------------------------------------------------------
+-- Tables: made by cc_setup(), owned by whoever calls it, not members of the extension. So pg_dump takes them with their
+-- rows and with the triggers that the merchant put on them, and DROP EXTENSION does not take them away.
+--------------------------------------------------------------------------------------------------------------------------
+
+-- BEFORE INSERT OR UPDATE FOR EACH ROW. ERROR 23514 for a project that could not work, or whose secret is another project's. It
+-- checks before the constraints do: their messages show the failing row, and with it the secret.
+CREATE OR REPLACE FUNCTION @extschema@.cc_project_check() RETURNS trigger
+    LANGUAGE c VOLATILE SECURITY DEFINER AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION @extschema@.cc_project_check() IS
+    'trigger function: refuses a project that could not work, without showing its secret';
+ALTER FUNCTION @extschema@.cc_project_check() OWNER TO @extowner@;
+
+-- The columns of cc_invoice, from the list in src/core/invoice_columns.hpp.
+CREATE OR REPLACE FUNCTION @extschema@.cc_invoice_columns()
+    RETURNS TABLE (name text, type text, not_null boolean, comment text)
+    LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME';
+COMMENT ON FUNCTION @extschema@.cc_invoice_columns() IS 'internal: the columns of cc_invoice';
+
+CREATE OR REPLACE FUNCTION @extschema@.cc_table_columns()
+    RETURNS TABLE (table_name text, name text, definition text, comment text)
+    LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+    VALUES
+        ('cc_project', 'name', 'text PRIMARY KEY CHECK (name <> '''' AND length(name) <= 255)', 'what cc_inbox.project names'),
+        ('cc_project', 'secret', 'text NOT NULL CHECK (secret <> '''')', 'the SECRET KEY of the project, as the service shows it'),
+        ('cc_project', 'previous_secret', 'text CHECK (previous_secret <> '''')',
+            'the previous key, accepted until previous_secret_until'),
+        ('cc_project', 'previous_secret_until', 'timestamp with time zone', 'when previous_secret stops verifying'),
+        ('cc_project', 'require_order_id', 'boolean NOT NULL DEFAULT false', 'reject a postback without order_id'),
+        ('cc_project', 'leeway', 'interval NOT NULL DEFAULT ''0'' CHECK (leeway >= ''0'')',
+            'how far the clocks may be apart when a token is judged'),
+        ('cc_project', 'accept_test_payments', 'boolean NOT NULL DEFAULT false', 'let a test payment count as paid'),
+        ('cc_project', 'notify', 'boolean NOT NULL DEFAULT false', 'NOTIFY cc_invoice for each applied postback'),
+        ('cc_project', 'apply', 'text NOT NULL DEFAULT ''immediate'' CHECK (apply IN (''immediate'', ''deferred''))',
+            'immediate: with the insert; deferred: when cc_apply() is called'),
+        ('cc_inbox', 'id', 'bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY', 'in the order of arrival'),
+        ('cc_inbox', 'project', 'text NOT NULL DEFAULT ''default''', 'the name of a cc_project'),
+        ('cc_inbox', 'received_at', 'timestamp with time zone NOT NULL', 'when it was inserted: the time that its token is judged at'),
+        ('cc_inbox', 'content_type', 'text',
+            'the header Content-Type; NULL, empty or blank: JSON if the body begins with {, else a form'),
+        ('cc_inbox', 'body', 'text', 'the request body'),
+        ('cc_inbox', 'raw', 'bytea', 'the request body instead, if it is no text (a NUL byte, invalid UTF-8)'),
+        ('cc_inbox', 'state', 'text NOT NULL', 'rejected, pending, applied, duplicate, conflict or failed'),
+        ('cc_inbox', 'reason', 'text', 'why it is rejected'),
+        ('cc_inbox', 'invoice_id', 'text', 'the invoice of a verified postback, without INV-'),
+        ('cc_inbox', 'token_digest', 'bytea', 'SHA-256 of the token, in the row that spent it: the first verified one with this token'),
+        ('cc_inbox', 'content_digest', 'bytea',
+            'SHA-256 of the content without the token, as jsonb; the proof, with token_expires_at, that the body was verified'),
+        ('cc_inbox', 'token_expires_at', 'timestamp with time zone', 'exp of the token: newer postbacks have later ones'),
+        ('cc_inbox', 'error', 'text', 'why it is failed, a conflict, or still pending'),
+        ('cc_inbox', 'attempts', 'integer NOT NULL DEFAULT 0', 'number of attempts to apply it'),
+        ('cc_inbox', 'applied_at', 'timestamp with time zone', 'when it was applied')
+    UNION ALL
+    SELECT 'cc_invoice', c.name, c.type || CASE WHEN c.not_null THEN ' NOT NULL' ELSE '' END, c.comment
+      FROM @extschema@.cc_invoice_columns() AS c;
+END;
+COMMENT ON FUNCTION @extschema@.cc_table_columns() IS 'internal: the columns of the tables that cc_setup() makes';
+
+-- What an index is for is its columns, and that it is unique; its name is the owner's affair. `predicate` is as pg_get_expr() has it.
+CREATE OR REPLACE FUNCTION @extschema@.cc_table_indexes()
+    RETURNS TABLE (table_name text, name text, is_unique boolean, columns text, predicate text)
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    VALUES
+        -- A token is valid for one delivery: the one that has its digest.
+        ('cc_inbox', 'cc_inbox_token', true, 'token_digest', '(token_digest IS NOT NULL)'),
+        -- Whether a row of a state has a content already: one probe, however many deliveries of the invoice there are.
+        ('cc_inbox', 'cc_inbox_content', false, 'invoice_id, project, content_digest, state', '(invoice_id IS NOT NULL)'),
+        ('cc_inbox', 'cc_inbox_unapplied', false, 'attempts, id',
+            '(state = ANY (ARRAY[''pending''::text, ''failed''::text]))');
+END;
+COMMENT ON FUNCTION @extschema@.cc_table_indexes() IS 'internal: the indexes of the tables that cc_setup() makes';
+
+-- A comment that a released version made, and that this one words otherwise, is replaced; any other is the owner's.
+CREATE OR REPLACE FUNCTION @extschema@.cc_released_comments() RETURNS SETOF text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+    VALUES ('a shop in the merchant''s account: what its postbacks are signed with, and how they are taken'),
+           ('the key before: verifies as well while previous_secret_until lies ahead'),
+           ('SHA-256 of the token of a verified postback'),
+           ('SHA-256 of the content without the token, as jsonb'),
+           ('what the merchant''s trigger or constraint said when applying failed'),
+           ('how often it was tried to apply it'),
+           ('when the first postback arrived that says it is paid; set once'),
+           ('when the first postback arrived'),
+           ('when the last postback arrived that was applied');
+END;
+COMMENT ON FUNCTION @extschema@.cc_released_comments() IS 'internal: comments of released versions that this one words otherwise';
+
+-- Makes what is missing: tables, columns, indexes, triggers, column by column and index by index. So it is the migration as well.
+-- Where nothing is missing it takes no lock on the tables. Of comments it replaces those that a released version made, and no
+-- others. It raises NOTICE for what it does to a whole table, WARNING for what it finds and does not change.
+-- ERROR 42501 if a table belongs to somebody else, 42809 if it is not an ordinary one.
+CREATE OR REPLACE FUNCTION @extschema@.cc_setup() RETURNS void
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    -- Where the extension is now: a schema can be renamed, and its old name be made again by somebody else.
+    schema  CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+                               WHERE e.extname = 'cryptocloud_postback');
+    inbox   CONSTANT text := schema || '.cc_inbox';
+    wanted  record;
+    known   record;
+    command text;
+    rows    bigint;
+BEGIN
+    PERFORM pg_advisory_xact_lock(hashtextextended('cryptocloud_postback.cc_setup', 0));
+
+    -- Tables
+    FOR wanted IN
+        SELECT name, schema || '.' || name AS path, table_constraint, comment
+          FROM (VALUES ('cc_project', 'CHECK (previous_secret IS NULL OR previous_secret_until IS NOT NULL)',
+                            'a shop in the merchant''s account: its secrets, and how its postbacks are taken'),
+                       ('cc_inbox', NULL, 'every postback as it arrived; insert (body, content_type) or '
+                                          '(project, body, content_type), the rest is filled in'),
+                       ('cc_invoice', 'PRIMARY KEY (invoice_id, project)',
+                            'what the verified postbacks say of each invoice; the place for the merchant''s triggers')
+               ) AS t (name, table_constraint, comment)
+    LOOP
+        SELECT relkind, pg_get_userbyid(relowner) AS owner INTO known FROM pg_class WHERE oid = to_regclass(wanted.path);
+        IF known.relkind <> 'r' THEN
+            RAISE EXCEPTION '"%" is not an ordinary table', wanted.name USING ERRCODE = 'wrong_object_type';
+        ELSIF known.owner <> current_user THEN
+            RAISE EXCEPTION 'table "%" belongs to role "%"', wanted.name, known.owner
+                USING ERRCODE = 'insufficient_privilege',
+                      HINT = format('Run SET ROLE %I first, or drop the table if it should not be there.', known.owner);
+        END IF;
+        IF known.relkind IS NULL THEN
+            EXECUTE format('SELECT string_agg(format(''%%I %%s'', name, definition), '', '')
+                              FROM %s.cc_table_columns() WHERE table_name = %L', schema, wanted.name) INTO command;
+            EXECUTE format('CREATE TABLE %s (%s)', wanted.path, concat_ws(', ', command, wanted.table_constraint));
+            -- Private to the owner, also where ALTER DEFAULT PRIVILEGES opens new tables to others. Later grants stay.
+            FOR command IN
+                SELECT DISTINCT format('REVOKE ALL ON %s FROM %s', c.oid::regclass, coalesce(quote_ident(r.rolname), 'PUBLIC'))
+                  FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee
+                 WHERE a.grantee <> c.relowner
+                   AND (c.oid = wanted.path::regclass
+                        OR c.oid IN (SELECT objid FROM pg_depend WHERE refobjid = wanted.path::regclass AND deptype = 'i'))
+            LOOP
+                EXECUTE command;
+            END LOOP;
+        ELSE
+            FOR command IN EXECUTE format(
+                'SELECT format(''ALTER TABLE %s ADD COLUMN %%I %%s'', name, definition) FROM %s.cc_table_columns() AS w
+                  WHERE table_name = %L AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %L::regclass AND attname = w.name)',
+                wanted.path, schema, wanted.name, wanted.path)
+            LOOP
+                EXECUTE command;
+            END LOOP;
+        END IF;
+        -- Comments
+        FOR command IN EXECUTE format(
+            'SELECT format(''COMMENT ON %%s IS %%L'', place, wanted)
+               FROM (SELECT ''TABLE %1$s'' AS place, %2$L AS wanted, obj_description(%1$L::regclass, ''pg_class'') AS known
+                     UNION ALL
+                     SELECT format(''COLUMN %1$s.%%I'', name), comment, col_description(attrelid, attnum)
+                       FROM %3$s.cc_table_columns() JOIN pg_attribute ON attname = name AND attrelid = %1$L::regclass
+                      WHERE table_name = %4$L) AS c
+              WHERE wanted <> known IS NOT FALSE AND (known IS NULL OR known IN (SELECT %3$s.cc_released_comments()))',
+            wanted.path, wanted.comment, schema, wanted.name)
+        LOOP
+            EXECUTE command;
+        END LOOP;
+    END LOOP;
+
+    -- ANALYZE keeps no copy of a secret, nor of a body with its token. And 0.1.0 asked for lz4 in the definitions of its tables,
+    -- which a PostgreSQL without lz4 could not restore; values are compressed before they are stored.
+    FOR command IN
+        SELECT format('ALTER TABLE %s ALTER %I %s', attrelid::regclass, attname, action)
+          FROM pg_attribute CROSS JOIN LATERAL (VALUES
+               ('SET STATISTICS 0', attstattarget IS DISTINCT FROM 0 AND attname IN ('secret', 'previous_secret', 'body', 'raw')),
+               ('SET COMPRESSION default', attcompression = 'l' AND attname IN ('body', 'raw', 'info'))) AS a (action, is_due)
+         WHERE is_due AND attrelid IN (to_regclass(schema || '.cc_project'), to_regclass(inbox), to_regclass(schema || '.cc_invoice'))
+    LOOP
+        EXECUTE command;
+    END LOOP;
+
+    -- 0.1.0 kept the digest of a token in every row that carried it. It stays in the first one, which spent the token.
+    IF to_regclass(inbox) IS NOT NULL AND EXISTS (
+           SELECT FROM pg_index WHERE indrelid = inbox::regclass AND pg_get_indexdef(indexrelid) LIKE
+                  '% USING btree (token_digest, project) WHERE (state <> ALL (ARRAY[''rejected''::text, ''duplicate''::text]))') THEN
+        EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', inbox);
+        -- No trigger of the merchant's fires.
+        CREATE TEMPORARY TABLE cc_setup_trigger ON COMMIT DROP AS
+            SELECT tgname AS name, CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END AS action
+              FROM pg_trigger WHERE tgrelid = inbox::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0;
+        FOR command IN SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', inbox, name) FROM pg_temp.cc_setup_trigger LOOP
+            EXECUTE command;
+        END LOOP;
+        EXECUTE format('UPDATE %1$s AS i SET token_digest = NULL
+                          FROM (SELECT id, row_number() OVER (PARTITION BY token_digest ORDER BY id) AS place
+                                  FROM %1$s WHERE token_digest IS NOT NULL) AS carrier
+                         WHERE carrier.id = i.id AND carrier.place > 1', inbox);
+        GET DIAGNOSTICS rows = ROW_COUNT;
+        RAISE NOTICE 'cc_inbox: % rows left the digest of their token to the row that spent it', rows;
+        FOR command IN SELECT format('ALTER TABLE %s %s TRIGGER %I', inbox, action, name) FROM pg_temp.cc_setup_trigger LOOP
+            EXECUTE command;
+        END LOOP;
+        DROP TABLE pg_temp.cc_setup_trigger;
+        FOR command IN
+            SELECT format('DROP INDEX %s', indexrelid::regclass) FROM pg_index
+             WHERE indrelid = inbox::regclass
+               AND (pg_get_indexdef(indexrelid) LIKE '% USING btree (token_digest, project) WHERE %'
+                    OR pg_get_indexdef(indexrelid) LIKE 'CREATE INDEX cc_inbox_invoice ON % USING btree (invoice_id, project)')
+        LOOP
+            EXECUTE command;
+        END LOOP;
+    END IF;
+
+    -- Indexes, by what they are on; one of another name will do
+    FOR wanted IN EXECUTE format('SELECT * FROM %s.cc_table_indexes()', schema) LOOP
+        CONTINUE WHEN EXISTS (
+            SELECT FROM pg_index i
+             WHERE i.indrelid = to_regclass(schema || '.' || wanted.table_name) AND i.indisvalid AND (i.indisunique OR NOT wanted.is_unique)
+               AND pg_get_expr(i.indpred, i.indrelid) IS NOT DISTINCT FROM wanted.predicate
+               AND wanted.columns = (SELECT string_agg(a.attname, ', ' ORDER BY k.place)
+                                       FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
+                                       LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum));
+        EXECUTE format('CREATE %s INDEX %s ON %s.%I (%s) %s', CASE WHEN wanted.is_unique THEN 'UNIQUE' END,
+                       CASE WHEN to_regclass(format('%s.%I', schema, wanted.name)) IS NULL THEN quote_ident(wanted.name) END,
+                       schema, wanted.table_name, wanted.columns, 'WHERE ' || wanted.predicate);
+    END LOOP;
+
+    -- Triggers
+    FOR wanted IN
+        SELECT * FROM (VALUES ('cc_project', 'cc_project_check', 'BEFORE INSERT OR UPDATE'), ('cc_inbox', 'cc_inbox_insert', 'BEFORE INSERT')) AS t (table_name, name, event)
+         WHERE NOT EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace
+                            WHERE g.tgrelid = to_regclass(schema || '.' || t.table_name) AND p.proname = t.name AND quote_ident(n.nspname) = schema)
+    LOOP
+        EXECUTE format('CREATE TRIGGER %I %s ON %s.%I FOR EACH ROW EXECUTE FUNCTION %3$s.%1$I()',
+                       wanted.name, wanted.event, schema, wanted.table_name);
+    END LOOP;
+
+    -- After a restore of rows alone, or on a former subscriber, the sequence is behind the rows.
+    EXECUTE format('SELECT pg_get_serial_sequence(%1$L, ''id'') AS sequence, max(id) AS last FROM %1$s', inbox) INTO known;
+    IF known.last > coalesce(pg_sequence_last_value(known.sequence), 0) THEN
+        EXECUTE format('LOCK TABLE %s IN SHARE MODE', inbox);
+        EXECUTE format('SELECT setval(%L, max(id)) FROM %s', known.sequence, inbox);
+        RAISE NOTICE 'cc_inbox: the sequence of the column id was behind the rows';
+    END IF;
+
+    -- A token of one project would pay in the other one as well.
+    EXECUTE format('SELECT string_agg(DISTINCT quote_ident(a.name), '', '') FROM %1$s.cc_project a JOIN %1$s.cc_project b ON a.name <> b.name
+                       AND (a.secret IN (b.secret, b.previous_secret) OR a.previous_secret IN (b.secret, b.previous_secret))', schema) INTO command;
+    IF command IS NOT NULL THEN
+        RAISE WARNING 'projects share a secret: %', command
+            USING DETAIL = 'A token of one of them verifies in the others.', HINT = 'Give each project a SECRET KEY of its own.';
+    END IF;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cc_setup() IS
+    'make the tables cc_project, cc_inbox and cc_invoice, or bring them up to this version; may be called at any time';

@@ -1,0 +1,154 @@
+#include "pg/apply.hpp"
+
+#include "pg/settle.hpp"
+#include "pg/statement.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "access/xact.h"
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "miscadmin.h"
+#include "utils/memutils.h"
+}
+
+namespace cc::pg {
+namespace {
+
+// The ids of waiting rows, locked: $1 at most so many, $2 none of these.
+Statement select_waiting{[](const char* schema) -> const char* {
+  return psprintf("SELECT pg_catalog.array_agg(id ORDER BY attempts, id) FROM ("
+                  "SELECT id, attempts FROM %s.cc_inbox"
+                  " WHERE state OPERATOR(pg_catalog.=) ANY ('{pending,failed}'::pg_catalog.text[])"
+                  " AND id OPERATOR(pg_catalog.<>) ALL ($2)"
+                  " ORDER BY attempts, id LIMIT $1 FOR UPDATE SKIP LOCKED) AS waiting",
+                  schema);
+}};
+
+Statement select_row{[](const char* schema) -> const char* {
+  StringInfoData text;
+  initStringInfo(&text);
+  appendStringInfoString(&text, "SELECT ");
+  for (std::size_t i = 0; i < kInboxColumnCount; ++i)
+    appendStringInfo(&text, "%s%s", i == 0 ? "" : ", ", kInboxColumns[i].name);
+  appendStringInfo(&text, " FROM %s.cc_inbox WHERE id OPERATOR(pg_catalog.=) $1", schema);
+  return text.data;
+}};
+
+bool IsWritten(std::size_t column) {
+  return !kInboxColumns[column].is_given && column != InboxRow::Index(InboxColumn::kReceivedAt);
+}
+
+// A column is $n, where n is its index + 1.
+Statement update_row{[](const char* schema) -> const char* {
+  StringInfoData text;
+  initStringInfo(&text);
+  appendStringInfo(&text, "UPDATE %s.cc_inbox SET ", schema);
+  bool is_first = true;
+  for (std::size_t i = 0; i < kInboxColumnCount; ++i) {
+    if (!IsWritten(i)) continue;
+    appendStringInfo(&text, "%s%s = $%zu", is_first ? "" : ", ", kInboxColumns[i].name, i + 1);
+    is_first = false;
+  }
+  appendStringInfo(&text, " WHERE id OPERATOR(pg_catalog.=) $%zu", InboxRow::Index(InboxColumn::kId) + 1);
+  return text.data;
+}};
+
+Datum ArrayOf(const Datum* ids, int count) {
+  return PointerGetDatum(
+      construct_array(const_cast<Datum*>(ids), count, INT8OID, sizeof(std::int64_t), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
+}
+
+// The elements of a bigint[]; none of nullptr.
+int ElementsOf(ArrayType* array, Datum** elements) {
+  *elements = nullptr;
+  if (array == nullptr) return 0;
+  int count;
+  deconstruct_array(array, INT8OID, sizeof(std::int64_t), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, elements, nullptr, &count);
+  return count;
+}
+
+ArrayType* SelectWaiting(Oid schema, std::int64_t max_rows, ArrayType* skip) {
+  const Parameter parameters[] = {{INT8OID, Int64GetDatum(max_rows)},
+                                  {INT8ARRAYOID, skip == nullptr ? ArrayOf(nullptr, 0) : PointerGetDatum(skip)}};
+  const ResultRow row = Execute(select_waiting, schema, parameters, 2).first;
+  bool is_null;
+  const Datum ids = heap_getattr(row.tuple, 1, row.descriptor, &is_null);
+  return is_null ? nullptr : DatumGetArrayTypeP(ids);
+}
+
+bool IsWaiting(const InboxRow& row) {
+  const auto state = StateFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState))));
+  return state == State::kPending || state == State::kFailed;
+}
+
+// True if the row still waits.
+bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
+  InboxRow row;
+  if (!ReadInboxRow(schema, id, row)) return false;
+  ++batch.tried;
+  const SettleOutcome outcome = Settle(
+      {.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = false, .hold = nullptr}, row);
+  batch.is_ended = outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kEnded;
+  if (outcome == SettleOutcome::kBusy || outcome == SettleOutcome::kTooMany) return true;
+  WriteInboxRow(schema, row);
+  if (!IsWaiting(row)) ++batch.settled;
+  return IsWaiting(row);
+}
+
+}  // namespace
+
+bool ReadInboxRow(Oid schema, std::int64_t id, InboxRow& row) {
+  const Parameter parameter{INT8OID, Int64GetDatum(id)};
+  const ResultRow found = Execute(select_row, schema, &parameter, 1).first;
+  if (found.tuple == nullptr) return false;
+  for (std::size_t i = 0; i < kInboxColumnCount; ++i)
+    if (TupleDescAttr(found.descriptor, i)->atttypid != kInboxColumns[i].type)
+      ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                      errmsg("column \"%s\" of \"cc_inbox\" is not as cc_setup() makes it", kInboxColumns[i].name)));
+  heap_deform_tuple(found.tuple, found.descriptor, row.values, row.nulls);
+  for (const InboxColumn column : {InboxColumn::kProject, InboxColumn::kReceivedAt, InboxColumn::kState, InboxColumn::kAttempts})
+    if (row.IsNull(column))
+      ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
+                      errmsg("column \"%s\" of \"cc_inbox\" must not be null", kInboxColumns[InboxRow::Index(column)].name)));
+  return true;
+}
+
+void WriteInboxRow(Oid schema, const InboxRow& row) {
+  static_assert(kInboxColumnCount <= kMaxParameters);
+  Parameter parameters[kInboxColumnCount];
+  for (std::size_t i = 0; i < kInboxColumnCount; ++i) parameters[i] = {kInboxColumns[i].type, row.values[i], row.nulls[i]};
+  if (Execute(update_row, schema, parameters, static_cast<int>(kInboxColumnCount)).processed != 1)
+    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("the outcome of a postback was not stored"),
+                    errdetail("A trigger or a rule of cc_inbox skipped the row.")));
+}
+
+Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, ArrayType* skip) {
+  if (IsolationUsesXactSnapshot())
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("waiting postbacks can only be settled in READ COMMITTED"),
+                    errhint("Run SET TRANSACTION ISOLATION LEVEL READ COMMITTED first.")));
+  Batch batch;
+  Datum* skipped;
+  Datum* ids;
+  const int skip_count = ElementsOf(skip, &skipped);
+  const int count = ElementsOf(SelectWaiting(schema, max_rows, skip), &ids);
+  auto* const left = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<std::size_t>(skip_count + count + 1)));
+  int left_count = 0;
+  for (; left_count < skip_count; ++left_count) left[left_count] = skipped[left_count];
+
+  // What one row takes is given back before the next one.
+  const MemoryContext row_memory = AllocSetContextCreate(CurrentMemoryContext, "cryptocloud_postback row", ALLOCSET_DEFAULT_SIZES);
+  for (int i = 0; i < count && !batch.is_ended; ++i) {
+    CHECK_FOR_INTERRUPTS();
+    const MemoryContext caller = MemoryContextSwitchTo(row_memory);
+    const bool waits = SettleOne(schema, owner, DatumGetInt64(ids[i]), batch);
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(row_memory);
+    if (waits) left[left_count++] = ids[i];
+  }
+  MemoryContextDelete(row_memory);
+  batch.left = DatumGetArrayTypeP(ArrayOf(left, left_count));
+  return batch;
+}
+
+}  // namespace cc::pg

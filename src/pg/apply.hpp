@@ -1,0 +1,30 @@
+// Settling rows of cc_inbox that wait: pending and failed ones.
+#pragma once
+
+#include "pg/inbox.hpp"
+
+extern "C" {
+#include "utils/array.h"
+}
+
+namespace cc::pg {
+
+/// Reads the row with this id. False if there is none.
+bool ReadInboxRow(Oid schema, std::int64_t id, InboxRow& row);
+
+/// Writes what is filled in of a row: everything that Settle sets.
+void WriteInboxRow(Oid schema, const InboxRow& row);
+
+/// A batch of waiting rows.
+struct Batch {
+  int tried = 0;              ///< rows that were looked at
+  int settled = 0;            ///< of these, rows that wait no more
+  bool is_ended = false;      ///< a cancel or timeout, or no more locks: this transaction settles no more
+  ArrayType* left = nullptr;  ///< bigint[]: ids of the rows that still wait, those of `skip` included
+};
+
+/// Settles at most `max_rows` waiting rows, rows with the fewest attempts first; skips those in `skip` and those that another
+/// session has locked. The current user is `owner`. ERROR 0A000 unless the transaction is READ COMMITTED.
+Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, ArrayType* skip);
+
+}  // namespace cc::pg

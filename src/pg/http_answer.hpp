@@ -1,0 +1,12 @@
+// An HTTP answer as a row of SQL.
+#pragma once
+
+#include "core/reason.hpp"
+#include "pg/postgres.hpp"
+
+namespace cc::pg {
+
+/// (http_status integer, response jsonb), in the current memory context.
+Datum HttpAnswerDatum(TupleDesc descriptor, const HttpAnswer& answer);
+
+}  // namespace cc::pg

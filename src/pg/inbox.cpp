@@ -1,0 +1,194 @@
+#include "pg/inbox.hpp"
+
+#include <cstring>
+
+#include "core/postback.hpp"
+#include "pg/table.hpp"
+
+extern "C" {
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "catalog/dependency.h"
+#include "catalog/pg_type.h"
+#include "commands/sequence.h"
+#include "mb/pg_wchar.h"
+#include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
+#include "utils/rel.h"
+}
+
+namespace cc::pg {
+
+const InboxColumnInfo kInboxColumns[kInboxColumnCount] = {
+    {"id", INT8OID, true},
+    {"project", TEXTOID, true},
+    {"received_at", TIMESTAMPTZOID, false},
+    {"content_type", TEXTOID, true},
+    {"body", TEXTOID, true},
+    {"raw", BYTEAOID, true},
+    {"state", TEXTOID, false},
+    {"reason", TEXTOID, false},
+    {"invoice_id", TEXTOID, false},
+    {"token_digest", BYTEAOID, false},
+    {"content_digest", BYTEAOID, false},
+    {"token_expires_at", TIMESTAMPTZOID, false},
+    {"error", TEXTOID, false},
+    {"attempts", INT4OID, false},
+    {"applied_at", TIMESTAMPTZOID, false},
+};
+
+namespace {
+
+constexpr std::size_t Index(InboxColumn column) { return InboxRow::Index(column); }
+
+const varlena* DetoastedOrNull(NullableDatum value) {
+  return value.isnull ? nullptr : PG_DETOAST_DATUM_PACKED(value.value);
+}
+
+// Bytes of a text or bytea, without detoasting it.
+std::size_t SizeOf(Datum value) { return toast_raw_datum_size(value) - VARHDRSZ; }
+
+// At most `size` bytes from the front.
+const varlena* Prefix(Datum value, std::size_t size) {
+  return PG_DETOAST_DATUM_SLICE(value, 0, static_cast<int>(size));
+}
+
+// A text of at most kMaxNameLength characters has at most this many bytes.
+constexpr std::size_t kMaxNameBytes = static_cast<std::size_t>(kMaxNameLength) * 4;
+
+// The length in bytes of the first kMaxNameLength characters, if there are more of them; else 0.
+std::size_t CutLength(NullableDatum name) {
+  if (name.isnull || SizeOf(name.value) <= kMaxNameLength) return 0;
+  const std::string_view text = ViewOf(Prefix(name.value, kMaxNameBytes + 4));
+  const auto length = static_cast<std::size_t>(pg_mbcharcliplen(text.data(), static_cast<int>(text.size()), kMaxNameLength));
+  return length < text.size() ? length : 0;
+}
+
+void CutName(InboxRow& row, InboxColumn column) {
+  if (const std::size_t length = CutLength(row.At(column)); length > 0)
+    row.Set(column, TextDatum(ViewOf(Prefix(row.Value(column), length))));
+}
+
+// What is kept of the bytes: all, compressed if they are many, or the first kKeptBodyBytes.
+void CutBody(InboxRow& row, InboxColumn column) {
+  if (row.IsNull(column)) return;
+  const std::size_t size = SizeOf(row.Value(column));
+  if (size > kMaxBodySize) {
+    std::string_view kept = ViewOf(Prefix(row.Value(column), kKeptBodyBytes));
+    if (column == InboxColumn::kBody)
+      kept = kept.substr(0, static_cast<std::size_t>(
+                                pg_mbcliplen(kept.data(), static_cast<int>(kept.size()), static_cast<int>(kKeptBodyBytes))));
+    row.Set(column, TextDatum(kept));  // a bytea has the same form
+  }
+  row.Set(column, Compressed(row.Value(column)));
+}
+
+// The sequence of the column id, kept until the table changes.
+struct {
+  Oid table;
+  Oid sequence;
+} known_sequence;
+
+void ForgetSequence(Oid table) {
+  if (!OidIsValid(table) || table == known_sequence.table) known_sequence.table = InvalidOid;
+}
+
+Oid SequenceOf(Relation inbox) {
+  OnRelationChange(ForgetSequence);
+  const Oid table = RelationGetRelid(inbox);
+  if (known_sequence.table == table) return known_sequence.sequence;
+  const AttrNumber column = ColumnFinder(inbox).Get("id", INT8OID);
+#if PG_VERSION_NUM >= 170000
+  const Oid sequence = getIdentitySequence(inbox, column, true);
+#else
+  const Oid sequence = getIdentitySequence(table, column, true);
+#endif
+  if (!OidIsValid(sequence))
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("column \"id\" of \"cc_inbox\" is no identity column")));
+  known_sequence = {table, sequence};
+  return sequence;
+}
+
+bool HasRow(Relation inbox, Datum id) {
+  const Snapshot now = TakeLatestSnapshot();
+  Scan scan(inbox, now, {{"id", INT8OID, id}});
+  const bool found = scan.Next() != nullptr;
+  scan.End();
+  ForgetSnapshot(now);
+  return found;
+}
+
+}  // namespace
+
+InboxRow ReadInsertedRow(Relation inbox, HeapTuple tuple) {
+  InboxRow row = InboxRow::Empty();
+  ColumnFinder columns(inbox);
+  for (std::size_t i = 0; i < kInboxColumnCount; ++i) {
+    const InboxColumnInfo& column = kInboxColumns[i];
+    row.values[i] = heap_getattr(tuple, columns.Get(column.name, column.type), RelationGetDescr(inbox), &row.nulls[i]);
+    const bool is_default = row.nulls[i] || (i == Index(InboxColumn::kAttempts) && DatumGetInt32(row.values[i]) == 0);
+    if (!column.is_given && !is_default)
+      ereport(ERROR, (errcode(ERRCODE_GENERATED_ALWAYS),
+                      errmsg("column \"%s\" of \"cc_inbox\" cannot be inserted: its trigger fills it in", column.name),
+                      errdetail("Each row that is inserted is received and verified as a new postback."),
+                      errhint("To restore rows, disable triggers: use pg_restore or pg_dump with --disable-triggers.")));
+  }
+  if (row.IsNull(InboxColumn::kProject)) SetText(row, InboxColumn::kProject, "default");
+  return row;
+}
+
+HeapTuple WithRow(Relation inbox, HeapTuple tuple, const InboxRow& row) {
+  int numbers[kInboxColumnCount];
+  ColumnFinder columns(inbox);
+  for (std::size_t i = 0; i < kInboxColumnCount; ++i) numbers[i] = columns.Get(kInboxColumns[i].name, kInboxColumns[i].type);
+  return heap_modify_tuple_by_cols(tuple, RelationGetDescr(inbox), static_cast<int>(kInboxColumnCount), numbers,
+                                   const_cast<Datum*>(row.values), const_cast<bool*>(row.nulls));
+}
+
+Datum OwnId(Relation inbox, Datum given) {
+  static std::int64_t last_id = 0;
+  const Datum sequence = ObjectIdGetDatum(SequenceOf(inbox));
+  std::int64_t id = DatumGetInt64(given);
+  if (id != DatumGetInt64(DirectFunctionCall1(currval_oid, sequence)) || id == last_id)
+    id = DatumGetInt64(DirectFunctionCall1(nextval_oid, sequence));
+  if (HasRow(inbox, Int64GetDatum(id)))
+    ereport(ERROR, (errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("cc_inbox has a row with id %lld already", static_cast<long long>(id)),
+                    errdetail("The sequence of the column id is behind the rows."), errhint("SELECT cc_setup() sets it right.")));
+  last_id = id;
+  return Int64GetDatum(id);
+}
+
+InboxInput InputOf(const InboxRow& row) {
+  static const char* const kUnsupported = "too long";
+  const InboxColumn column = row.IsNull(InboxColumn::kBody) ? InboxColumn::kRaw : InboxColumn::kBody;
+  InboxInput input{.bytes = nullptr, .is_text = column == InboxColumn::kBody, .content_type = nullptr};
+  if (!row.IsNull(column))
+    input.bytes = SizeOf(row.Value(column)) > kMaxBodySize ? Prefix(row.Value(column), kMaxBodySize + 1)
+                                                           : DetoastedOrNull(row.At(column));
+  input.content_type = CutLength(row.At(InboxColumn::kContentType)) > 0 ? cstring_to_text(kUnsupported)
+                                                                        : DetoastedOrNull(row.At(InboxColumn::kContentType));
+  return input;
+}
+
+void CutLongInput(InboxRow& row) {
+  CutName(row, InboxColumn::kProject);
+  CutName(row, InboxColumn::kContentType);
+  CutBody(row, InboxColumn::kBody);
+  CutBody(row, InboxColumn::kRaw);
+}
+
+bool IsProjectNameTooLong(const InboxRow& row) { return CutLength(row.At(InboxColumn::kProject)) > 0; }
+
+void SetText(InboxRow& row, InboxColumn column, const char* text) {
+  if (text == nullptr)
+    row.SetNull(column);
+  else
+    row.Set(column, CStringGetTextDatum(text));
+}
+
+void SetState(InboxRow& row, State state, Reason reason) {
+  SetText(row, InboxColumn::kState, StateWord(state));
+  SetText(row, InboxColumn::kReason, ReasonWord(reason));
+}
+
+}  // namespace cc::pg

@@ -1,0 +1,360 @@
+#include "pg/settle.hpp"
+
+#include <cstring>
+
+#include "core/rules.hpp"
+#include "pg/invoice.hpp"
+#include "pg/lock.hpp"
+#include "pg/project.hpp"
+#include "pg/subtransaction.hpp"
+#include "pg/table.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "lib/stringinfo.h"
+#include "mb/pg_wchar.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+}
+
+namespace cc::pg {
+namespace {
+
+std::string_view BytesOf(Datum value) { return ViewOf(DatumGetByteaPP(value)); }
+
+// --- 1. Verify ---
+
+Delivery Read(const InboxRow& row) {
+  const InboxInput input = InputOf(row);
+  Verification verification = ReadWithoutVerifying(RequestFrom(input.bytes, input.is_text, input.content_type));
+  const Delivery delivery = MakeDelivery(verification);
+  FreeVerification(verification);
+  return delivery;
+}
+
+Delivery Verify(const InboxRow& row, const Project& project) {
+  const TimestampTz received_at = DatumGetTimestampTz(row.Value(InboxColumn::kReceivedAt));
+  VerificationInput input{};
+  input.secrets[input.secret_count++] = SecretFrom(project.secret);
+  if (!project.previous_secret_until.isnull && !project.previous_secret.isnull &&
+      DatumGetTimestampTz(project.previous_secret_until.value) > received_at)
+    input.secrets[input.secret_count++] = SecretFrom(project.previous_secret);
+  input.clock = ClockFrom(row.At(InboxColumn::kReceivedAt), project.leeway);
+  const InboxInput body = InputOf(row);
+  input.request = RequestFrom(body.bytes, body.is_text, body.content_type);
+  Verification verification = Verify(input);
+  const Delivery delivery = MakeDelivery(verification);
+  FreeVerification(verification);
+  return delivery;
+}
+
+bool HasProof(const InboxRow& row) {
+  return !row.IsNull(InboxColumn::kContentDigest) && !row.IsNull(InboxColumn::kTokenExpiresAt);
+}
+
+Delivery Refused(Reason reason) {
+  Delivery delivery{};
+  delivery.reason = reason;
+  return delivery;
+}
+
+// The row's delivery. Its proof holds while the stored body is the one that was verified; its state proves nothing.
+Delivery VerifyUnlessProven(const InboxRow& row, const Project* project) {
+  if (HasProof(row)) {
+    Delivery delivery = Read(row);
+    if (delivery.reason == Reason::kVerified && BytesOf(delivery.content_digest) == BytesOf(row.Value(InboxColumn::kContentDigest))) {
+      delivery.invoice.Set(InvoiceColumnIndex("token_expires_at"), row.At(InboxColumn::kTokenExpiresAt));
+      return delivery;
+    }
+  }
+  return project == nullptr ? Refused(Reason::kUnknownProject) : Verify(row, *project);
+}
+
+// A row that does not verify is rejected. But a row that was verified before was answered as safe: it waits for a person.
+void Refuse(InboxRow& row, Reason reason) {
+  if (HasProof(row)) {
+    SetState(row, State::kPending, Reason::kVerified);
+    SetText(row, InboxColumn::kError, psprintf("the stored body is not the one that was verified, and does not verify now: %s",
+                                               ReasonWord(reason)));
+  } else {
+    SetState(row, State::kRejected, reason);
+    row.SetNull(InboxColumn::kError);
+  }
+}
+
+void SetProof(InboxRow& row, const Delivery& delivery) {
+  row.Set(InboxColumn::kInvoiceId, delivery.invoice.At(InvoiceColumnIndex("invoice_id")));
+  row.Set(InboxColumn::kContentDigest, delivery.content_digest);
+  row.Set(InboxColumn::kTokenExpiresAt, delivery.invoice.At(InvoiceColumnIndex("token_expires_at")));
+}
+
+// --- What a statement may still do after a timeout ---
+
+// A statement_timeout is over when it was caught, and nothing else would end a later wait of the same statement.
+enum class Patience : std::uint8_t { kWait, kNoWait, kNothing };
+
+struct {
+  LocalTransactionId transaction;
+  TimestampTz statement;
+  Patience patience;
+} limit;
+
+Patience CurrentPatience() {
+  const bool is_current =
+      limit.transaction == CurrentTransaction() && limit.statement == GetCurrentStatementStartTimestamp();
+  return is_current ? limit.patience : Patience::kWait;
+}
+
+void LimitPatience(Patience patience) {
+  limit = {CurrentTransaction(), GetCurrentStatementStartTimestamp(), patience};
+}
+
+// --- 2. Lock ---
+
+// The locks belong to the caller's resource owner: they stay when the subtransaction fails.
+LockOutcome Lock(const InboxRow& row, const Delivery& delivery, ResourceOwner outer, bool may_wait) {
+  const ResourceOwner inner = CurrentResourceOwner;
+  CurrentResourceOwner = outer;
+  LockOutcome outcome = LockOutcome::kHeld;
+  if (!delivery.token_names_invoice) outcome = LockToken(BytesOf(delivery.token_digest), may_wait);
+  if (outcome == LockOutcome::kHeld)
+    outcome = LockInvoice(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kProject))),
+                          ViewOf(DatumGetTextPP(row.Value(InboxColumn::kInvoiceId))), may_wait);
+  CurrentResourceOwner = inner;
+  return outcome;
+}
+
+// --- 3. Decide ---
+
+struct Judgement {
+  bool is_hidden = false;       // a row that decides is newer than the transaction's snapshot
+  bool is_token_spent = false;  // by another row
+  Decision decision = kNewContent;
+};
+
+// Rows of cc_inbox beside the one that is settled.
+class OtherRows {
+ public:
+  OtherRows(Relation inbox, Snapshot snapshot, const SettleRequest& request, const InboxRow& row)
+      : inbox_(inbox), snapshot_(snapshot), own_id_(request.is_stored ? DatumGetInt64(row.Value(InboxColumn::kId)) : 0),
+        has_own_id_(request.is_stored) {}
+
+  // Whoever spent the token, in any project: secrets are never shared, but a project can be renamed.
+  bool FindSpender(Datum token_digest, Datum content_digest, Judgement& judgement) const {
+    Scan scan(inbox_, snapshot_, {{"token_digest", BYTEAOID, token_digest}});
+    const HeapTuple found = NextOther(scan);
+    if (found != nullptr) {
+      const auto state = StateFrom(ViewOf(DatumGetTextPP(RequiredColumnOf(inbox_, found, "state", TEXTOID))));
+      const NullableDatum reason = ColumnOf(inbox_, found, "reason", TEXTOID);
+      const NullableDatum content = ColumnOf(inbox_, found, "content_digest", BYTEAOID);
+      if (!state.has_value()) ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("cc_inbox has a row of unknown state")));
+      judgement.is_hidden = IsHiddenFromTransaction(found);
+      judgement.is_token_spent = true;
+      judgement.decision =
+          DecideByToken({.state = *state,
+                         .reason = reason.isnull ? Reason::kTokenReused : ReasonFrom(ViewOf(DatumGetTextPP(reason.value))),
+                         .same_content = !content.isnull && BytesOf(content.value) == BytesOf(content_digest)});
+    }
+    scan.End();
+    return found != nullptr;
+  }
+
+  // A decided row of this content, which makes it a duplicate. An undecided one, without token_digest, does not.
+  bool FindSameContent(const InboxRow& row, State state, Judgement& judgement) const {
+    Scan scan(inbox_, snapshot_, {{"invoice_id", TEXTOID, row.Value(InboxColumn::kInvoiceId)},
+                                  {"project", TEXTOID, row.Value(InboxColumn::kProject)},
+                                  {"content_digest", BYTEAOID, row.Value(InboxColumn::kContentDigest)},
+                                  {"state", TEXTOID, CStringGetTextDatum(StateWord(state))}});
+    HeapTuple found;
+    do found = NextOther(scan);
+    while (found != nullptr && ColumnOf(inbox_, found, "token_digest", BYTEAOID).isnull);
+    if (found != nullptr) {
+      judgement.is_hidden = IsHiddenFromTransaction(found);
+      judgement.decision = {State::kDuplicate};
+    }
+    scan.End();
+    return found != nullptr;
+  }
+
+ private:
+  HeapTuple NextOther(Scan& scan) const {
+    HeapTuple row;
+    do row = scan.Next();
+    while (row != nullptr && has_own_id_ && DatumGetInt64(RequiredColumnOf(inbox_, row, "id", INT8OID)) == own_id_);
+    return row;
+  }
+
+  Relation inbox_;
+  Snapshot snapshot_;
+  std::int64_t own_id_;
+  bool has_own_id_;
+};
+
+Judgement JudgeBy(const OtherRows& others, const InboxRow& row, const Delivery& delivery, bool requires_order_id) {
+  Judgement judgement;
+  if (others.FindSpender(delivery.token_digest, delivery.content_digest, judgement)) return judgement;
+  const NullableDatum is_test = delivery.invoice.At(InvoiceColumnIndex("is_test"));
+  if (IsOrderIdMissing(requires_order_id, !delivery.invoice.IsNull(InvoiceColumnIndex("order_id")),
+                       !is_test.isnull && DatumGetBool(is_test.value)))
+    return {.decision = {State::kRejected, Reason::kMissingOrderId}};
+  for (std::size_t i = 0; i < kStateWords.size(); ++i)
+    if (MakesDuplicates(static_cast<State>(i)) && others.FindSameContent(row, static_cast<State>(i), judgement)) break;
+  return judgement;
+}
+
+Judgement Judge(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, bool requires_order_id) {
+  CommandCounterIncrement();  // earlier rows of the same statement count
+  const Relation inbox = OpenTable(request.schema, "cc_inbox");
+  const Snapshot now = TakeLatestSnapshot();
+  const Judgement judgement = JudgeBy(OtherRows(inbox, now, request, row), row, delivery, requires_order_id);
+  ForgetSnapshot(now);
+  CloseTable(inbox);
+  return judgement;
+}
+
+// --- 4. Apply ---
+
+// What became of a row so far. It is written inside the subtransaction and read behind it.
+struct Progress {
+  SettleOutcome outcome = SettleOutcome::kDone;
+  State state = State::kPending;
+  Reason reason = Reason::kVerified;
+  const char* error = nullptr;
+  bool is_decided = false;    // the locks are held, and it is known whose the token is
+  bool spends_token = false;
+  bool is_tried = false;      // to apply it
+};
+
+void KeepPending(Progress& progress, const char* why) {
+  progress.state = State::kPending;
+  progress.error = why;
+}
+
+// One line in the log of each session, until it sees the tables changed.
+void LogOldTables() {
+  static bool is_logged = false;
+  if (!is_logged)
+    ereport(LOG, (errmsg("cryptocloud_postback: the tables are of an earlier version, so postbacks are kept pending"),
+                  errhint("Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_setup() and SELECT cc_apply().")));
+  is_logged = true;
+}
+
+void Apply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
+           Progress& progress) {
+  const DeliveryContext context{.schema = request.schema,
+                                .owner = request.owner,
+                                .project = row.Value(InboxColumn::kProject),
+                                .received_at = row.Value(InboxColumn::kReceivedAt),
+                                .accept_test_payments = project.accept_test_payments,
+                                .notify = project.notify};
+  progress.is_tried = true;
+  const InvoiceLookup invoice = FindInvoice(context, delivery);
+  if (invoice == InvoiceLookup::kHidden)
+    return KeepPending(progress, "the invoice is newer than the snapshot of the transaction");
+  progress.error = ChangeInvoice(context, delivery, invoice == InvoiceLookup::kKnown);
+  progress.state = progress.error == nullptr ? State::kApplied : State::kConflict;
+}
+
+void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
+                    ResourceOwner outer, Progress& progress) {
+  if (!IsInvoiceTableCurrent(request.schema)) {
+    LogOldTables();
+    return KeepPending(progress, "the tables are of an earlier version: run SELECT cc_setup()");
+  }
+  switch (Lock(row, delivery, outer, request.may_wait && CurrentPatience() == Patience::kWait)) {
+    case LockOutcome::kHeld: break;
+    case LockOutcome::kBusy:
+      progress.outcome = SettleOutcome::kBusy;
+      return KeepPending(progress, "another transaction settles a postback of this invoice");
+    case LockOutcome::kTooMany:
+      progress.outcome = SettleOutcome::kTooMany;
+      return KeepPending(progress, "the transaction settles too many postbacks");
+  }
+  const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
+  progress.spends_token = !judgement.is_token_spent;
+  progress.is_decided = true;
+  if (judgement.is_hidden)
+    return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
+  progress.state = judgement.decision.state;
+  progress.reason = judgement.decision.reason;
+  if (progress.state != kNewContent.state) return;
+  if (project.is_deferred && !request.apply_now) return KeepPending(progress, nullptr);
+  Apply(request, row, delivery, project, progress);
+}
+
+// SQLSTATE, message and where it was raised, as far as 2,000 bytes go.
+const char* DescriptionOf(const ErrorData& error) {
+  StringInfoData text;
+  initStringInfo(&text);
+  appendStringInfo(&text, "%s: %s", unpack_sql_state(error.sqlerrcode), error.message == nullptr ? "" : error.message);
+  if (error.context != nullptr)
+    appendStringInfo(&text, " (%.*s)", static_cast<int>(std::strcspn(error.context, "\n")), error.context);
+  text.data[pg_mbcliplen(text.data, text.len, 2000)] = '\0';
+  return text.data;
+}
+
+// The error is in cc_inbox.error alone: what the merchant's code raised can hold what it was given.
+void LogCaught(const InboxRow& row, const ErrorData& error) {
+  ereport(LOG, (errmsg("cryptocloud_postback: postback %lld of project \"%s\" was not applied: SQLSTATE %s",
+                       static_cast<long long>(DatumGetInt64(row.Value(InboxColumn::kId))),
+                       TextDatumGetCString(row.Value(InboxColumn::kProject)), unpack_sql_state(error.sqlerrcode)),
+                errhint("cc_inbox.error of this row has the message.")));
+}
+
+void NoteError(const InboxRow& row, const ErrorData& error, Progress& progress) {
+  LogCaught(row, error);
+  // Before the decision nothing of the merchant's ran: the lock was not to be had.
+  progress.state = progress.is_decided ? StateAfterError(unpack_sql_state(error.sqlerrcode)) : State::kPending;
+  progress.reason = Reason::kVerified;
+  progress.error = DescriptionOf(error);
+  if (error.sqlerrcode == ERRCODE_QUERY_CANCELED) {
+    LimitPatience(Patience::kNothing);
+    progress.outcome = SettleOutcome::kEnded;
+  } else if (progress.state == State::kPending) {
+    LimitPatience(Patience::kNoWait);
+  }
+}
+
+void SetOutcome(InboxRow& row, const Delivery& delivery, const Progress& progress) {
+  SetState(row, progress.state, progress.reason);
+  SetText(row, InboxColumn::kError, progress.error);
+  if (progress.spends_token) row.Set(InboxColumn::kTokenDigest, delivery.token_digest);
+  if (progress.is_tried)
+    row.Set(InboxColumn::kAttempts, Int32GetDatum(DatumGetInt32(row.Value(InboxColumn::kAttempts)) + 1));
+  row.SetNull(InboxColumn::kAppliedAt);
+  if (progress.state == State::kApplied)
+    row.Set(InboxColumn::kAppliedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
+}
+
+}  // namespace
+
+SettleOutcome Settle(const SettleRequest& request, InboxRow& row) {
+  Project project;
+  const bool is_known = !IsProjectNameTooLong(row) && FindProject(request.schema, row.Value(InboxColumn::kProject), project);
+  const Delivery delivery = VerifyUnlessProven(row, is_known ? &project : nullptr);
+  if (delivery.reason != Reason::kVerified) {
+    Refuse(row, delivery.reason);
+    return SettleOutcome::kDone;
+  }
+  SetProof(row, delivery);
+  Progress progress;
+  if (request.hold != nullptr) {
+    KeepPending(progress, request.hold);
+  } else if (CurrentPatience() == Patience::kNothing) {
+    KeepPending(progress, "the statement was cancelled while an earlier postback was settled");
+    progress.outcome = SettleOutcome::kEnded;
+  } else if (!row.IsNull(InboxColumn::kTokenDigest) &&
+             BytesOf(row.Value(InboxColumn::kTokenDigest)) != BytesOf(delivery.token_digest)) {
+    KeepPending(progress, "the stored body has another token than the one that this row spent");
+  } else {
+    const ResourceOwner outer = CurrentResourceOwner;
+    const ErrorData* const error =
+        InSubtransaction([&] { DecideAndApply(request, row, delivery, project, outer, progress); });
+    if (error != nullptr) NoteError(row, *error, progress);
+  }
+  SetOutcome(row, delivery, progress);
+  return progress.outcome;
+}
+
+}  // namespace cc::pg

@@ -1,0 +1,159 @@
+// The rules of the contract, in its own order.
+#include "core/rules.hpp"
+
+#include <gtest/gtest.h>
+
+namespace cc {
+namespace {
+
+constexpr State kAllStates[] = {State::kRejected, State::kPending, State::kApplied, State::kDuplicate, State::kConflict, State::kFailed};
+
+// --- What counts once ---
+
+TEST(Token, OtherContentUnderASpentTokenIsTokenReused) {
+  for (const State state : kAllStates)
+    EXPECT_EQ(DecideByToken({state, Reason::kVerified, false}), (Decision{State::kRejected, Reason::kTokenReused})) << StateWord(state);
+}
+
+TEST(Token, TheSameMessageAgainIsADuplicateWhateverBecameOfTheFirst) {
+  for (const State state : {State::kPending, State::kApplied, State::kDuplicate, State::kConflict, State::kFailed})
+    EXPECT_EQ(DecideByToken({state, Reason::kVerified, true}), (Decision{State::kDuplicate})) << StateWord(state);
+}
+
+TEST(Token, TheSameMessageIsRejectedAgainForTheSameReason) {
+  EXPECT_EQ(DecideByToken({State::kRejected, Reason::kMissingOrderId, true}), (Decision{State::kRejected, Reason::kMissingOrderId}));
+}
+
+TEST(Content, MakesADuplicateUnlessItFailedOrChangedNothing) {
+  for (const State state : {State::kApplied, State::kPending, State::kConflict}) EXPECT_TRUE(MakesDuplicates(state)) << StateWord(state);
+  for (const State state : {State::kFailed, State::kRejected, State::kDuplicate}) EXPECT_FALSE(MakesDuplicates(state)) << StateWord(state);
+}
+
+TEST(OrderId, IsMissingOnlyWhereTheProjectRequiresOne) {
+  EXPECT_TRUE(IsOrderIdMissing(true, false, false));
+  EXPECT_FALSE(IsOrderIdMissing(true, true, false));
+  EXPECT_FALSE(IsOrderIdMissing(false, false, false));
+}
+
+TEST(OrderId, OfATestPaymentMayBeMissing) { EXPECT_FALSE(IsOrderIdMissing(true, false, true)); }
+
+TEST(Error, ThatPassesByItselfLeavesTheRowWaiting) {
+  for (const char* const sqlstate : {"57014", "55P03", "40P01"}) EXPECT_EQ(StateAfterError(sqlstate), State::kPending) << sqlstate;
+}
+
+TEST(Error, OfTheMerchantsCodeLeavesTheRowFailed) {
+  for (const char* const sqlstate : {"P0001", "23505", "40001", "53100", "XX000", ""})
+    EXPECT_EQ(StateAfterError(sqlstate), State::kFailed) << sqlstate;
+}
+
+// --- When an invoice is paid ---
+
+TEST(Paid, NeedsTheWordSuccess) {
+  EXPECT_TRUE(IsPaid("success", true, false, false));
+  for (const char* const status : {"fail", "Success", "success ", ""}) EXPECT_FALSE(IsPaid(status, true, false, false)) << status;
+}
+
+TEST(Paid, IsNotWhatInvoiceStatusDoesNotConfirm) { EXPECT_FALSE(IsPaid("success", false, false, true)); }
+
+TEST(Paid, CountsATestPaymentOnlyWhereTheProjectAcceptsIt) {
+  EXPECT_FALSE(IsPaid("success", true, true, false));
+  EXPECT_TRUE(IsPaid("success", true, true, true));
+  EXPECT_FALSE(IsPaid("fail", true, true, true));
+}
+
+TEST(Newer, IsTheLaterEndOfTheToken) {
+  EXPECT_TRUE(IsNewer(2, 0, 1, 4));
+  EXPECT_FALSE(IsNewer(1, 4, 2, 0));
+}
+
+TEST(Newer, IsTheFurtherStateWhereTheEndsAreEqual) {
+  EXPECT_TRUE(IsNewer(1, 4, 1, 3));
+  EXPECT_TRUE(IsNewer(1, 4, 1, 4));
+  EXPECT_FALSE(IsNewer(1, 3, 1, 4));
+}
+
+TEST(Rank, GoesFromUnknownToSuccess) {
+  const PaymentStatus statuses[] = {{"pending", "created", "created"}, {"pending", "created", "partial"}, {"fail", "", "canceled"},
+                                    {"pending", "created", "paid"},    {"success", "success", "paid"}};
+  for (int rank = 0; rank < 5; ++rank) EXPECT_EQ(RankOf(statuses[rank]), rank);
+  EXPECT_EQ(RankOf({"fail", "canceled", ""}), 2);
+  EXPECT_EQ(RankOf({"success", "", ""}), 4) << "a form does not have the other two";
+  EXPECT_EQ(RankOf({"success", "created", "overpaid"}), 3);
+}
+
+TEST(Payment, ComparesWhatIsPaidWithWhatIsToPay) {
+  EXPECT_STREQ(PaymentWord(-1), "under");
+  EXPECT_STREQ(PaymentWord(0), "exact");
+  EXPECT_STREQ(PaymentWord(1), "over");
+}
+
+// --- What contradicts what is known ---
+
+TEST(Contradiction, IsAnotherOrderAtAnyTime) {
+  EXPECT_EQ(FindContradiction(false, true, false, false), Contradiction::kOrderId);
+  EXPECT_EQ(FindContradiction(true, true, true, true), Contradiction::kOrderId);
+}
+
+TEST(Contradiction, IsAnotherCurrencyOrLessMoneyOncePaid) {
+  EXPECT_EQ(FindContradiction(true, false, true, false), Contradiction::kCurrency);
+  EXPECT_EQ(FindContradiction(true, false, false, true), Contradiction::kAmount);
+  EXPECT_EQ(FindContradiction(false, false, true, true), Contradiction::kNone);
+}
+
+// --- How a postback changes a known invoice ---
+
+constexpr Update kNewer{.is_newer = true, .is_paid = false, .says_paid = false, .same_amount = false};
+constexpr Update kOlder{.is_newer = false, .is_paid = false, .says_paid = false, .same_amount = false};
+
+constexpr Update Paid(Update update) {
+  update.is_paid = true;
+  return update;
+}
+constexpr Update SaysPaid(Update update) {
+  update.says_paid = true;
+  return update;
+}
+constexpr Update SameAmount(Update update) {
+  update.same_amount = true;
+  return update;
+}
+
+TEST(Merge, KeysAndWhatThePipelineKeepsAreNeverMerged) {
+  for (const ColumnGroup group : {ColumnGroup::kKey, ColumnGroup::kOwn})
+    for (const Update& update : {kNewer, kOlder, SaysPaid(kNewer), Paid(kOlder)}) EXPECT_EQ(MergeOf(group, update), Merge::kKeep);
+}
+
+TEST(Merge, AnOrderIsTakenOnce) { EXPECT_EQ(MergeOf(ColumnGroup::kOrder, kNewer), Merge::kFill); }
+
+TEST(Merge, ANewerOneReplacesAndAnOlderOneFills) {
+  for (const ColumnGroup group : {ColumnGroup::kStatus, ColumnGroup::kMoney, ColumnGroup::kDetail}) {
+    EXPECT_EQ(MergeOf(group, kNewer), Merge::kReplace);
+    EXPECT_EQ(MergeOf(group, kOlder), Merge::kFill);
+  }
+}
+
+TEST(Merge, WhatSetsPaidAtSaysEveryAmount) {
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, SaysPaid(kNewer)), Merge::kTake);
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, SaysPaid(kOlder)), Merge::kTake) << "also an older one, behind a canceled one";
+}
+
+TEST(Merge, ANewerCanceledChangesTheStatusAlone) {
+  EXPECT_EQ(MergeOf(ColumnGroup::kStatus, Paid(kNewer)), Merge::kReplace);
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, Paid(kNewer)), Merge::kKeep);
+  EXPECT_EQ(MergeOf(ColumnGroup::kDetail, Paid(kNewer)), Merge::kKeep);
+}
+
+TEST(Merge, ATopUpReplacesTheAmounts) {
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, Paid(SaysPaid(kNewer))), Merge::kReplace);
+  EXPECT_EQ(MergeOf(ColumnGroup::kDetail, Paid(SaysPaid(kNewer))), Merge::kReplace);
+}
+
+TEST(Merge, AnOlderOneFillsAmountsOnlyWhereItSaysTheSamePayment) {
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, Paid(SaysPaid(SameAmount(kOlder)))), Merge::kFill);
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, Paid(SaysPaid(kOlder))), Merge::kKeep);
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, Paid(kOlder)), Merge::kKeep);
+  EXPECT_EQ(MergeOf(ColumnGroup::kDetail, Paid(kOlder)), Merge::kFill);
+}
+
+}  // namespace
+}  // namespace cc
