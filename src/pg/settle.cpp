@@ -221,7 +221,7 @@ struct Progress {
   State state = State::kPending;
   Reason reason = Reason::kVerified;
   const char* error = nullptr;
-  bool is_decided = false;    // the locks are held, and it is known whose the token is
+  bool is_locking = false;    // an error comes from waiting for a lock, not from the merchant's code
   bool spends_token = false;
   bool is_tried = false;      // to apply it
 };
@@ -262,7 +262,10 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
     LogOldTables();
     return KeepPending(progress, "the tables are of an earlier version: run SELECT cc_setup()");
   }
-  switch (Lock(row, delivery, outer, request.may_wait && CurrentPatience() == Patience::kWait)) {
+  progress.is_locking = true;
+  const LockOutcome lock = Lock(row, delivery, outer, request.may_wait && CurrentPatience() == Patience::kWait);
+  progress.is_locking = false;
+  switch (lock) {
     case LockOutcome::kHeld: break;
     case LockOutcome::kBusy:
       progress.outcome = SettleOutcome::kBusy;
@@ -273,7 +276,6 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   }
   const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
   progress.spends_token = !judgement.is_token_spent;
-  progress.is_decided = true;
   if (judgement.is_hidden)
     return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
   progress.state = judgement.decision.state;
@@ -283,13 +285,21 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   Apply(request, row, delivery, project, progress);
 }
 
+// The first line of an error's context, unless it is the pipeline's own statement, which says nothing.
+std::string_view PlaceOf(const ErrorData& error) {
+  if (error.context == nullptr) return {};
+  const std::string_view line{error.context, std::strcspn(error.context, "\n")};
+  const bool is_own = line.starts_with("SQL statement \"") && line.find(".cc_invoice") != std::string_view::npos;
+  return is_own ? std::string_view{} : line;
+}
+
 // SQLSTATE, message and where it was raised, as far as 2,000 bytes go.
 const char* DescriptionOf(const ErrorData& error) {
   StringInfoData text;
   initStringInfo(&text);
   appendStringInfo(&text, "%s: %s", unpack_sql_state(error.sqlerrcode), error.message == nullptr ? "" : error.message);
-  if (error.context != nullptr)
-    appendStringInfo(&text, " (%.*s)", static_cast<int>(std::strcspn(error.context, "\n")), error.context);
+  if (const std::string_view place = PlaceOf(error); !place.empty())
+    appendStringInfo(&text, " (%.*s)", static_cast<int>(place.size()), place.data());
   text.data[pg_mbcliplen(text.data, text.len, 2000)] = '\0';
   return text.data;
 }
@@ -304,8 +314,8 @@ void LogCaught(const InboxRow& row, const ErrorData& error) {
 
 void NoteError(const InboxRow& row, const ErrorData& error, Progress& progress) {
   LogCaught(row, error);
-  // Before the decision nothing of the merchant's ran: the lock was not to be had.
-  progress.state = progress.is_decided ? StateAfterError(unpack_sql_state(error.sqlerrcode)) : State::kPending;
+  progress.state = progress.is_locking ? State::kPending : StateAfterError(unpack_sql_state(error.sqlerrcode));
+  progress.is_tried |= !progress.is_locking;
   progress.reason = Reason::kVerified;
   progress.error = DescriptionOf(error);
   if (error.sqlerrcode == ERRCODE_QUERY_CANCELED) {

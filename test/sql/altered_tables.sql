@@ -2,9 +2,9 @@
 SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
-INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 's3cret');
-CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1) RETURNS text LANGUAGE sql AS $$
-    SELECT cc_sample_postback('s3cret', invoice_id => invoice, amount_crypto => amount, expires_at => clock_timestamp() + interval '5 min')
+INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other');
+CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, secret text DEFAULT 's3cret') RETURNS text LANGUAGE sql AS $$
+    SELECT cc_sample_postback(secret, invoice_id => invoice, amount_crypto => amount, expires_at => clock_timestamp() + interval '5 min')
 $$;
 SELECT format('{"status":"success","invoice_id":"N","amount_crypto":1,"currency":"BNB","token":"%s"}',
               cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now() + interval '1 min')), 's3cret')) AS unbound \gset
@@ -13,19 +13,19 @@ CREATE PROCEDURE deliver(invoice text, unbound text) LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO cc_inbox (body) VALUES (sample(invoice)), (sample(invoice)), (sample(invoice, 2)), (sample(invoice, 1)),
                                        (replace(unbound, '"N"', format('"%sN"', invoice))), (replace(unbound, '"N"', format('"%sM"', invoice)));
-    INSERT INTO cc_inbox (project, body) VALUES ('second', sample(invoice)), ('third', sample(invoice));
+    INSERT INTO cc_inbox (project, body) VALUES ('second', sample(invoice, secret => 'other')), ('third', sample(invoice));
 END $$;
 CREATE VIEW states AS SELECT string_agg(concat_ws('/', state, reason), ' ' ORDER BY id) FROM cc_inbox WHERE id > (SELECT max(id) - 8 FROM cc_inbox);
 
 CALL deliver('A', :'unbound');
 SELECT * FROM states;
 -- Without its indexes; with others of their names; a primary key of another name
-DROP INDEX cc_inbox_token, cc_inbox_invoice;
+DROP INDEX cc_inbox_token, cc_inbox_content;
 TRUNCATE cc_inbox;
 CALL deliver('B', :'unbound');
 SELECT * FROM states;
 CREATE INDEX cc_inbox_token ON cc_inbox (state);
-CREATE INDEX cc_inbox_invoice ON cc_inbox USING hash (invoice_id);
+CREATE INDEX cc_inbox_content ON cc_inbox USING hash (invoice_id);
 ALTER INDEX cc_invoice_pkey RENAME TO something;
 CREATE VIEW cc_invoice_pkey AS SELECT;
 ALTER TABLE cc_project DROP CONSTRAINT cc_project_pkey;
@@ -33,8 +33,13 @@ TRUNCATE cc_inbox;
 CALL deliver('C', :'unbound');
 SELECT * FROM states;
 DROP VIEW cc_invoice_pkey;
-DROP INDEX cc_inbox_token, cc_inbox_invoice;
+DROP INDEX cc_inbox_token, cc_inbox_content;
 SELECT cc_setup();
+-- Indexes of other names are found by their columns, and cc_setup() makes no second one
+ALTER INDEX cc_inbox_token RENAME TO my_token;
+ALTER INDEX cc_inbox_content RENAME TO my_content;
+SELECT cc_setup();
+SELECT indexname FROM pg_indexes WHERE tablename = 'cc_inbox' ORDER BY 1;
 -- Further columns, and such that were dropped
 ALTER TABLE cc_inbox ADD seen boolean NOT NULL DEFAULT false, ADD gone text;
 ALTER TABLE cc_inbox DROP gone;
@@ -58,12 +63,15 @@ GRANT USAGE, CREATE ON SCHEMA public TO regress_shop;
 ALTER TABLE cc_project OWNER TO regress_shop;
 ALTER TABLE cc_inbox OWNER TO regress_shop;
 ALTER TABLE cc_invoice OWNER TO regress_shop;
+GRANT EXECUTE ON FUNCTION cc_apply(integer) TO regress_shop;
 ALTER TABLE cc_invoice ENABLE ROW LEVEL SECURITY;
 INSERT INTO cc_inbox (body) VALUES (sample('E')) RETURNING state, error;
 ALTER TABLE cc_invoice FORCE ROW LEVEL SECURITY;
 INSERT INTO cc_inbox (body) VALUES (sample('F')) RETURNING state, error;
 ALTER TABLE cc_invoice NO FORCE ROW LEVEL SECURITY;
+SET ROLE regress_shop;
 SELECT cc_apply();
+RESET ROLE;
 BEGIN;
 ALTER TABLE cc_invoice RENAME TO old_invoice;
 CREATE TABLE cc_invoice (LIKE old_invoice) PARTITION BY HASH (invoice_id);
@@ -74,13 +82,54 @@ ROLLBACK;
 REVOKE INSERT ON cc_invoice FROM regress_shop;
 INSERT INTO cc_inbox (body) VALUES (sample('H')) RETURNING state, left(error, 46) AS error;
 GRANT INSERT ON cc_invoice TO regress_shop;
+SET ROLE regress_shop;
 SELECT cc_apply();
+RESET ROLE;
 SELECT invoice_id, state, attempts FROM cc_inbox WHERE invoice_id IN ('E', 'F', 'G', 'H') ORDER BY 1;
 
+-- Tables of different owners: what one owner's trigger does would run with the rights of the other
+CREATE ROLE regress_other;
+ALTER TABLE cc_project OWNER TO regress_other;
+INSERT INTO cc_inbox (body) VALUES (sample('I')) RETURNING state;
+ALTER TABLE cc_project OWNER TO regress_shop;
+-- Whatever a merchant adds to cc_invoice, a delivery makes one row of it
+SET ROLE regress_shop;
+CREATE TABLE variant (n integer GENERATED ALWAYS AS IDENTITY, make text, undo text);
+INSERT INTO variant (make, undo) VALUES
+    ('ALTER TABLE cc_invoice ADD shipped boolean NOT NULL DEFAULT false', 'ALTER TABLE cc_invoice DROP shipped'),
+    ('ALTER TABLE cc_invoice ADD shipped bigint GENERATED ALWAYS AS IDENTITY', 'ALTER TABLE cc_invoice DROP shipped'),
+    ('ALTER TABLE cc_invoice ADD twice numeric GENERATED ALWAYS AS (amount_crypto * 2) STORED', 'ALTER TABLE cc_invoice DROP twice'),
+    ('ALTER TABLE cc_invoice ALTER fee TYPE numeric(20, 10)', 'ALTER TABLE cc_invoice ALTER fee TYPE numeric'),
+    ('ALTER TABLE cc_invoice ADD CONSTRAINT positive CHECK (amount_crypto >= 0)', 'ALTER TABLE cc_invoice DROP CONSTRAINT positive'),
+    ('CREATE INDEX by_order ON cc_invoice (lower(order_id))', 'DROP INDEX by_order'),
+    ('CREATE RULE also AS ON INSERT TO cc_invoice DO ALSO SELECT 1', 'DROP RULE also ON cc_invoice'),
+    ('CREATE RULE never AS ON INSERT TO cc_invoice DO INSTEAD NOTHING', 'DROP RULE never ON cc_invoice'),
+    ('ALTER TABLE cc_invoice ALTER status TYPE varchar(255)', 'ALTER TABLE cc_invoice ALTER status TYPE text'),
+    ('ALTER TABLE cc_invoice DROP fee', 'SELECT cc_setup()'),
+    ('CREATE UNIQUE INDEX once ON cc_inbox (body)', 'DROP INDEX once');
+CREATE PROCEDURE deliver_variants() LANGUAGE plpgsql AS $$
+DECLARE v variant;
+BEGIN
+    FOR v IN SELECT * FROM variant ORDER BY n LOOP
+        EXECUTE v.make;
+        INSERT INTO cc_inbox (body) VALUES (sample('V' || v.n)), (sample('V' || v.n, 2));
+        EXECUTE v.undo;
+    END LOOP;
+END $$;
+TRUNCATE cc_inbox, cc_invoice;
+CALL deliver_variants();
+SELECT v.n, i.state, i.error, inv.amount_crypto
+  FROM variant v JOIN cc_inbox i ON i.invoice_id = 'V' || v.n LEFT JOIN cc_invoice inv ON inv.invoice_id = i.invoice_id ORDER BY v.n, i.id;
+SELECT cc_apply();
+SELECT state, count(*), (SELECT count(*) FROM cc_invoice WHERE amount_crypto = 2) AS invoices FROM cc_inbox GROUP BY 1;
+RESET ROLE;
+
 DROP VIEW states;
+DROP PROCEDURE deliver_variants;
+DROP TABLE variant;
 DROP TABLE cc_project, cc_inbox, cc_invoice;
 DROP PROCEDURE deliver;
 DROP FUNCTION sample;
 DROP EXTENSION cryptocloud_postback;
 REVOKE ALL ON SCHEMA public FROM regress_shop;
-DROP ROLE regress_shop;
+DROP ROLE regress_shop, regress_other;

@@ -92,7 +92,7 @@ INSERT INTO cc_inbox (body) VALUES (sample('cancel')) RETURNING state, reason;
 UPDATE trouble SET kind = 'timeout';
 SET statement_timeout = '1s';
 INSERT INTO cc_inbox (body) VALUES (sample('timeout')) RETURNING state, reason;
--- but a statement of several rows does not go on when its time is up
+-- and the later rows of the statement are kept as well, without being tried
 INSERT INTO cc_inbox (body) VALUES (sample('timeout2')), (sample('timeout3')) RETURNING state, reason;
 RESET statement_timeout;
 UPDATE trouble SET kind = NULL;

@@ -2,7 +2,7 @@
 SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
-INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('strict', 's3cret'), ('later', 's3cret');
+INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('strict', 'strict s3cret'), ('later', 'later s3cret');
 UPDATE cc_project SET require_order_id = true WHERE name = 'strict';
 UPDATE cc_project SET apply = 'deferred' WHERE name = 'later';
 
@@ -17,7 +17,7 @@ INSERT INTO request VALUES
     (3, 'default', 'application/json', replace(:'body', '0.000113', '5')),
     (4, 'default', 'application/json', cc_sample_postback('s3cret', order_id => 'OTHER')),
     (5, 'default', 'application/json', cc_sample_postback('s3cret', invoice_id => 'FAIL')),
-    (6, 'later', 'application/json', cc_sample_postback('s3cret')),
+    (6, 'later', 'application/json', cc_sample_postback('later s3cret')),
     (7, 'nobody', 'application/json', :'body'),
     (8, 'default', 'application/json', ''),
     (9, 'default', 'application/json', repeat('{', 1048577)),
@@ -26,7 +26,7 @@ INSERT INTO request VALUES
     (12, 'default', NULL, '%'),
     (13, 'default', NULL, 'status=1&status=1'),
     (14, 'default', NULL, '{}'),
-    (15, 'strict', NULL, cc_sample_postback('s3cret', order_id => NULL)),
+    (15, 'strict', NULL, cc_sample_postback('strict s3cret', order_id => NULL)),
     (16, 'default', NULL, '{"invoice_id": "A", "status": 1}'),
     (17, 'default', NULL, 'invoice_id=A&status=success&currency=BNB&amount_crypto=x'),
     (18, 'default', NULL, 'invoice_id=A&status=success&currency=BNB&amount_crypto=1'),
