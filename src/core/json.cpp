@@ -18,7 +18,7 @@ constexpr std::size_t kReaderStack = 2048;
 
 class FixedAllocator {
  public:
-  static const bool kNeedFree = false;
+  [[maybe_unused]] static constexpr bool kNeedFree = false;
   void* Realloc(void* old, std::size_t, std::size_t size) {  // the reader's stack asks for its first block this way too
     if (old != nullptr || size > sizeof(block_)) throw std::bad_alloc();
     return block_;

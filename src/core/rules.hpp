@@ -117,29 +117,44 @@ enum class Merge : std::uint8_t {
   kTake,       ///< the given value, also where none is given
 };
 
-/// A verified postback beside the invoice that it is about; it does not contradict it.
+/// True for a row that a person may take for right: a conflict, or a postback whose token another one, perhaps a thief's, had spent.
+constexpr bool IsAcceptable(State state, Reason reason) noexcept {
+  return state == State::kConflict || (state == State::kRejected && reason == Reason::kTokenReused);
+}
+
+/// True for a reason that today's secrets, settings and clock can overcome. What was wrong with the body itself stays wrong.
+constexpr bool IsJudgedAgain(Reason reason) noexcept {
+  return reason == Reason::kBadSignature || reason == Reason::kTokenExpired || reason == Reason::kTokenNotYetValid ||
+         reason == Reason::kUnknownProject || reason == Reason::kMissingOrderId;
+}
+
+/// A verified postback beside the invoice that it is about; it does not contradict it, or a person accepted it.
 struct Update {
   bool is_newer;
   bool is_paid;         ///< the invoice was paid before
   bool says_paid;       ///< the postback says paid
   bool same_amount;     ///< amount_crypto and currency are those of the invoice
+  bool is_accepted;     ///< a person took it for right, whatever it contradicts
 };
 
 /// The amounts of a paid invoice are those of a postback that says paid: the one that set paid_at, or a newer one. A form never
-/// blanks what a JSON said, and an older postback undoes nothing. A newer one that does not say paid changes the status alone.
+/// blanks what a JSON said, and an older postback undoes nothing. A newer one that does not say paid changes the status alone. The
+/// invoice follows an accepted one.
 constexpr Merge MergeOf(ColumnGroup group, const Update& update) noexcept {
   const bool sets_paid_at = update.says_paid && !update.is_paid;
   switch (group) {
     case ColumnGroup::kKey:
     case ColumnGroup::kOwn: return Merge::kKeep;
-    case ColumnGroup::kOrder: return Merge::kFill;
-    case ColumnGroup::kStatus: return update.is_newer ? Merge::kReplace : Merge::kFill;
+    case ColumnGroup::kOrder: return update.is_accepted ? Merge::kReplace : Merge::kFill;
+    case ColumnGroup::kStatus: return update.is_newer || update.is_accepted ? Merge::kReplace : Merge::kFill;
     case ColumnGroup::kMoney:
+      if (update.is_accepted) return update.same_amount ? Merge::kReplace : Merge::kTake;
       if (sets_paid_at) return Merge::kTake;
       if (!update.is_paid) return update.is_newer ? Merge::kReplace : Merge::kFill;
       if (!update.says_paid) return Merge::kKeep;
       return update.is_newer ? Merge::kReplace : update.same_amount ? Merge::kFill : Merge::kKeep;
     case ColumnGroup::kDetail:
+      if (update.is_accepted) return Merge::kReplace;
       if (update.is_paid && update.is_newer && !update.says_paid) return Merge::kKeep;
       return update.is_newer ? Merge::kReplace : Merge::kFill;
   }

@@ -1,7 +1,6 @@
 #include "pg/apply.hpp"
 
 #include "pg/settle.hpp"
-#include "pg/statement.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -59,22 +58,10 @@ Datum ArrayOf(const Datum* ids, int count) {
       construct_array(const_cast<Datum*>(ids), count, INT8OID, sizeof(std::int64_t), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-// The elements of a bigint[]; none of nullptr.
-int ElementsOf(ArrayType* array, Datum** elements) {
-  *elements = nullptr;
-  if (array == nullptr) return 0;
-  int count;
-  deconstruct_array(array, INT8OID, sizeof(std::int64_t), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, elements, nullptr, &count);
-  return count;
-}
-
 ArrayType* SelectWaiting(Oid schema, std::int64_t max_rows, ArrayType* skip) {
   const Parameter parameters[] = {{INT8OID, Int64GetDatum(max_rows)},
                                   {INT8ARRAYOID, skip == nullptr ? ArrayOf(nullptr, 0) : PointerGetDatum(skip)}};
-  const ResultRow row = Execute(select_waiting, schema, parameters, 2).first;
-  bool is_null;
-  const Datum ids = heap_getattr(row.tuple, 1, row.descriptor, &is_null);
-  return is_null ? nullptr : DatumGetArrayTypeP(ids);
+  return FirstArray(Execute(select_waiting, schema, parameters, 2));
 }
 
 bool IsWaiting(const InboxRow& row) {
@@ -98,12 +85,32 @@ bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
 
 }  // namespace
 
+void RequireReadCommitted() {
+  if (IsolationUsesXactSnapshot())
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("waiting postbacks can only be settled in READ COMMITTED"),
+                    errhint("Run SET TRANSACTION ISOLATION LEVEL READ COMMITTED first.")));
+}
+
+ArrayType* FirstArray(const Result& result) {
+  bool is_null;
+  const Datum ids = heap_getattr(result.first.tuple, 1, result.first.descriptor, &is_null);
+  return is_null ? nullptr : DatumGetArrayTypeP(ids);
+}
+
+int ElementsOf(ArrayType* array, Datum** elements) {
+  *elements = nullptr;
+  if (array == nullptr) return 0;
+  int count;
+  deconstruct_array(array, INT8OID, sizeof(std::int64_t), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, elements, nullptr, &count);
+  return count;
+}
+
 bool ReadInboxRow(Oid schema, std::int64_t id, InboxRow& row) {
   const Parameter parameter{INT8OID, Int64GetDatum(id)};
   const ResultRow found = Execute(select_row, schema, &parameter, 1).first;
   if (found.tuple == nullptr) return false;
   for (std::size_t i = 0; i < kInboxColumnCount; ++i)
-    if (TupleDescAttr(found.descriptor, i)->atttypid != kInboxColumns[i].type)
+    if (TupleDescAttr(found.descriptor, static_cast<int>(i))->atttypid != kInboxColumns[i].type)
       ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
                       errmsg("column \"%s\" of \"cc_inbox\" is not as cc_setup() makes it", kInboxColumns[i].name)));
   heap_deform_tuple(found.tuple, found.descriptor, row.values, row.nulls);
@@ -124,9 +131,7 @@ void WriteInboxRow(Oid schema, const InboxRow& row) {
 }
 
 Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, ArrayType* skip) {
-  if (IsolationUsesXactSnapshot())
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("waiting postbacks can only be settled in READ COMMITTED"),
-                    errhint("Run SET TRANSACTION ISOLATION LEVEL READ COMMITTED first.")));
+  RequireReadCommitted();
   Batch batch;
   Datum* skipped;
   Datum* ids;
@@ -137,7 +142,7 @@ Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, ArrayType* ski
   for (; left_count < skip_count; ++left_count) left[left_count] = skipped[left_count];
 
   // What one row takes is given back before the next one.
-  const MemoryContext row_memory = AllocSetContextCreate(CurrentMemoryContext, "cryptocloud_postback row", ALLOCSET_DEFAULT_SIZES);
+  const MemoryContext row_memory = MakeRowMemory();
   for (int i = 0; i < count && !batch.is_ended; ++i) {
     CHECK_FOR_INTERRUPTS();
     const MemoryContext caller = MemoryContextSwitchTo(row_memory);

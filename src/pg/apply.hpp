@@ -2,6 +2,7 @@
 #pragma once
 
 #include "pg/inbox.hpp"
+#include "pg/statement.hpp"
 
 extern "C" {
 #include "utils/array.h"
@@ -14,6 +15,14 @@ bool ReadInboxRow(Oid schema, std::int64_t id, InboxRow& row);
 
 /// Writes what is filled in of a row: everything that Settle sets.
 void WriteInboxRow(Oid schema, const InboxRow& row);
+
+/// ERROR 0A000 unless the transaction is READ COMMITTED: what is settled now may be newer than another snapshot.
+void RequireReadCommitted();
+
+/// The bigint[] in the first column of the first row; nullptr if it is NULL.
+ArrayType* FirstArray(const Result& result);
+/// The elements of a bigint[]; none of nullptr. Returns their number.
+int ElementsOf(ArrayType* array, Datum** elements);
 
 /// A batch of waiting rows.
 struct Batch {

@@ -11,7 +11,6 @@ extern "C" {
 #include "miscadmin.h"
 #include "nodes/parsenodes.h"
 #include "tcop/pquery.h"
-#include "tcop/utility.h"
 #include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(cc_apply);

@@ -142,8 +142,8 @@ Namesakes FindNamesakes(const FormData_pg_constraint& constraint, Oid owner) {
 void SetMode(const FormData_pg_constraint& constraint, bool deferred) {
   ConstraintsSetStmt statement{};
   statement.type = T_ConstraintsSetStmt;
-  statement.constraints = list_make1(makeRangeVar(get_namespace_name(constraint.connamespace),
-                                                  pstrdup(NameStr(constraint.conname)), -1));
+  statement.constraints =
+      lappend(NIL, makeRangeVar(get_namespace_name(constraint.connamespace), pstrdup(NameStr(constraint.conname)), -1));
   statement.deferred = deferred;
   AfterTriggerSetState(&statement);
 }

@@ -181,10 +181,10 @@ InvoiceRow ReadForUpdate(Oid schema, const InvoiceRow& key) {
     ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("the invoice was deleted while it was brought up to date")));
   InvoiceRow row;
   for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
-    if (TupleDescAttr(found.descriptor, i)->atttypid != TypeOf(kInvoiceColumns[i].kind))
+    if (TupleDescAttr(found.descriptor, static_cast<int>(i))->atttypid != TypeOf(kInvoiceColumns[i].kind))
       ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
                       errmsg("column \"%s\" of \"cc_invoice\" is not as cc_setup() makes it",
-                             NameStr(TupleDescAttr(found.descriptor, i)->attname))));
+                             NameStr(TupleDescAttr(found.descriptor, static_cast<int>(i))->attname))));
   heap_deform_tuple(found.tuple, found.descriptor, row.values, row.nulls);
   for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
     if (kInvoiceColumns[i].not_null && row.nulls[i])
@@ -267,7 +267,8 @@ Update UpdateBy(const DeliveryContext& context, const Delivery& delivery, const 
           .is_paid = !known.nulls[kPaidAt],
           .says_paid = SaysPaid(context, delivery, is_test),
           .same_amount = !Differ(given, known, kCurrency) &&
-                         CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) == 0};
+                         CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) == 0,
+          .is_accepted = context.acceptance != Acceptance::kNone};
 }
 
 NullableDatum MergeValue(Merge merge, NullableDatum given, NullableDatum known) {
@@ -305,7 +306,13 @@ const char* UpdateKnown(const DeliveryContext& context, const Delivery& delivery
   InvoiceRow given = delivery.invoice;
   given.Set(kProject, context.project);
   const InvoiceRow known = ReadForUpdate(context.schema, given);
-  if (const char* const contradiction = ContradictionOf(given, known)) return contradiction;
+  if (context.acceptance == Acceptance::kNone) {
+    if (const char* const contradiction = ContradictionOf(given, known)) return contradiction;
+  } else if (context.acceptance == Acceptance::kAccepted && !known.nulls[kPaidAt] && Differ(given, known, kOrderId)) {
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("the invoice is paid, and its order would change: %s", Describe(kOrderId, given, known)),
+                    errdetail("One payment would pay two orders."), errhint("Call cc_accept with reassign => true.")));
+  }
   const InvoiceRow row = MergeRows(context, given, known, UpdateBy(context, delivery, known));
   Write(update_invoice[NamedBy(row, known)], context.schema, row);
   return nullptr;

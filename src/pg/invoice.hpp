@@ -5,6 +5,13 @@
 
 namespace cc::pg {
 
+/// Whether a person took a postback for right.
+enum class Acceptance : std::uint8_t {
+  kNone,
+  kAccepted,    ///< whatever it contradicts, but for another order of a paid invoice: one payment would pay two
+  kReassigned,  ///< that as well
+};
+
 /// What a delivery is about, and how its project takes it.
 struct DeliveryContext {
   Oid schema;         ///< of the tables
@@ -13,6 +20,7 @@ struct DeliveryContext {
   Datum received_at;  ///< timestamptz
   bool accept_test_payments;
   bool notify;
+  Acceptance acceptance;
 };
 
 /// False if cc_invoice lacks a column of kInvoiceColumns: it is of an earlier version.
@@ -26,6 +34,7 @@ InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delive
 /// Makes the invoice, or brings it up to date, fires the merchant's triggers and checks the constraints that are deferred. Returns
 /// nullptr, or, where nothing changed because the delivery contradicts the invoice, the field and its values. The merchant's code
 /// sees a search_path that nobody who delivers can choose, and leaves no setting behind. The caller holds the lock of the invoice.
+/// ERROR 55000 for an accepted one that would need kReassigned.
 const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known);
 
 }  // namespace cc::pg

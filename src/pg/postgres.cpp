@@ -6,10 +6,15 @@ extern "C" {
 #include "access/toast_internals.h"
 #include "funcapi.h"
 #include "storage/proc.h"
+#include "utils/memutils.h"
 #include "utils/builtins.h"
 #include "utils/typcache.h"
 
+// PostgreSQL 18 leaves members out of it.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 PG_MODULE_MAGIC;
+#pragma GCC diagnostic pop
 }
 
 namespace cc::pg {
@@ -38,6 +43,10 @@ void FreeWorkspace(Workspace& workspace) {
   pfree(workspace.text);
   pfree(workspace.nodes);
   workspace = Workspace{};
+}
+
+MemoryContext MakeRowMemory() {
+  return AllocSetContextCreateInternal(CurrentMemoryContext, "cryptocloud_postback row", ALLOCSET_DEFAULT_SIZES);
 }
 
 LocalTransactionId CurrentTransaction() {

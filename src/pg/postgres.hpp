@@ -44,6 +44,9 @@ Datum TextDatum(std::string_view text);
 /// The value, a text, bytea or jsonb, in its stored form: compressed with lz4 where PostgreSQL has that and it helps.
 Datum Compressed(Datum value);
 
+/// A memory context below the current one, for what one row takes: reset it after each.
+MemoryContext MakeRowMemory();
+
 /// A Workspace in the current memory context, for a text of `size` bytes and `nodes` nodes.
 Workspace AllocateWorkspace(std::size_t size, std::size_t nodes);
 void FreeWorkspace(Workspace& workspace);

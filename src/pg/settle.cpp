@@ -33,14 +33,15 @@ Delivery Read(const InboxRow& row) {
   return delivery;
 }
 
-Delivery Verify(const InboxRow& row, const Project& project) {
+Delivery Verify(const SettleRequest& request, const InboxRow& row, const Project& project) {
   const TimestampTz received_at = DatumGetTimestampTz(row.Value(InboxColumn::kReceivedAt));
   VerificationInput input{};
   input.secrets[input.secret_count++] = SecretFrom(project.secret);
   if (!project.previous_secret_until.isnull && !project.previous_secret.isnull &&
       DatumGetTimestampTz(project.previous_secret_until.value) > received_at)
     input.secrets[input.secret_count++] = SecretFrom(project.previous_secret);
-  input.clock = ClockFrom(row.At(InboxColumn::kReceivedAt), project.leeway);
+  const NullableDatum leeway = request.leeway == nullptr ? project.leeway : NullableDatum{IntervalPGetDatum(request.leeway), false};
+  input.clock = ClockFrom(row.At(InboxColumn::kReceivedAt), leeway);
   const InboxInput body = InputOf(row);
   input.request = RequestFrom(body.bytes, body.is_text, body.content_type);
   Verification verification = Verify(input);
@@ -60,7 +61,7 @@ Delivery Refused(Reason reason) {
 }
 
 // The row's delivery. Its proof holds while the stored body is the one that was verified; its state proves nothing.
-Delivery VerifyUnlessProven(const InboxRow& row, const Project* project) {
+Delivery VerifyUnlessProven(const SettleRequest& request, const InboxRow& row, const Project* project) {
   if (HasProof(row)) {
     Delivery delivery = Read(row);
     if (delivery.reason == Reason::kVerified && BytesOf(delivery.content_digest) == BytesOf(row.Value(InboxColumn::kContentDigest))) {
@@ -68,7 +69,7 @@ Delivery VerifyUnlessProven(const InboxRow& row, const Project* project) {
       return delivery;
     }
   }
-  return project == nullptr ? Refused(Reason::kUnknownProject) : Verify(row, *project);
+  return project == nullptr ? Refused(Reason::kUnknownProject) : Verify(request, row, *project);
 }
 
 // A row that does not verify is rejected. But a row that was verified before was answered as safe: it waits for a person.
@@ -160,7 +161,7 @@ class OtherRows {
     return found != nullptr;
   }
 
-  // A decided row of this content, which makes it a duplicate. An undecided one, without token_digest, does not.
+  // A row of this content, which makes it a duplicate. A pending one without token_digest is not decided itself.
   bool FindSameContent(const InboxRow& row, State state, Judgement& judgement) const {
     Scan scan(inbox_, snapshot_, {{"invoice_id", TEXTOID, row.Value(InboxColumn::kInvoiceId)},
                                   {"project", TEXTOID, row.Value(InboxColumn::kProject)},
@@ -168,7 +169,7 @@ class OtherRows {
                                   {"state", TEXTOID, CStringGetTextDatum(StateWord(state))}});
     HeapTuple found;
     do found = NextOther(scan);
-    while (found != nullptr && ColumnOf(inbox_, found, "token_digest", BYTEAOID).isnull);
+    while (found != nullptr && state == State::kPending && ColumnOf(inbox_, found, "token_digest", BYTEAOID).isnull);
     if (found != nullptr) {
       judgement.is_hidden = IsHiddenFromTransaction(found);
       judgement.decision = {State::kDuplicate};
@@ -247,7 +248,8 @@ void Apply(const SettleRequest& request, const InboxRow& row, const Delivery& de
                                 .project = row.Value(InboxColumn::kProject),
                                 .received_at = row.Value(InboxColumn::kReceivedAt),
                                 .accept_test_payments = project.accept_test_payments,
-                                .notify = project.notify};
+                                .notify = project.notify,
+                                .acceptance = request.acceptance};
   progress.is_tried = true;
   const InvoiceLookup invoice = FindInvoice(context, delivery);
   if (invoice == InvoiceLookup::kHidden)
@@ -274,6 +276,7 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
       progress.outcome = SettleOutcome::kTooMany;
       return KeepPending(progress, "the transaction settles too many postbacks");
   }
+  if (request.acceptance != Acceptance::kNone) return Apply(request, row, delivery, project, progress);
   const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
   progress.spends_token = !judgement.is_token_spent;
   if (judgement.is_hidden)
@@ -312,6 +315,12 @@ void LogCaught(const InboxRow& row, const ErrorData& error) {
                 errhint("cc_inbox.error of this row has the message.")));
 }
 
+// Whoever accepts a row is told what keeps it from being accepted; what the merchant's code raised makes it failed.
+bool IsRefusedToPerson(const SettleRequest& request, const ErrorData& error) {
+  return request.acceptance != Acceptance::kNone && (error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
+                                                     StateAfterError(unpack_sql_state(error.sqlerrcode)) == State::kPending);
+}
+
 void NoteError(const InboxRow& row, const ErrorData& error, Progress& progress) {
   LogCaught(row, error);
   progress.state = progress.is_locking ? State::kPending : StateAfterError(unpack_sql_state(error.sqlerrcode));
@@ -342,7 +351,7 @@ void SetOutcome(InboxRow& row, const Delivery& delivery, const Progress& progres
 SettleOutcome Settle(const SettleRequest& request, InboxRow& row) {
   Project project;
   const bool is_known = !IsProjectNameTooLong(row) && FindProject(request.schema, row.Value(InboxColumn::kProject), project);
-  const Delivery delivery = VerifyUnlessProven(row, is_known ? &project : nullptr);
+  const Delivery delivery = VerifyUnlessProven(request, row, is_known ? &project : nullptr);
   if (delivery.reason != Reason::kVerified) {
     Refuse(row, delivery.reason);
     return SettleOutcome::kDone;
@@ -359,12 +368,23 @@ SettleOutcome Settle(const SettleRequest& request, InboxRow& row) {
     KeepPending(progress, "the stored body has another token than the one that this row spent");
   } else {
     const ResourceOwner outer = CurrentResourceOwner;
-    const ErrorData* const error =
+    ErrorData* const error =
         InSubtransaction([&] { DecideAndApply(request, row, delivery, project, outer, progress); });
+    if (error != nullptr && IsRefusedToPerson(request, *error)) ReThrowError(error);
     if (error != nullptr) NoteError(row, *error, progress);
   }
   SetOutcome(row, delivery, progress);
   return progress.outcome;
+}
+
+Foreseen Foresee(const SettleRequest& request, const InboxRow& row) {
+  Project project;
+  const bool is_known = !IsProjectNameTooLong(row) && FindProject(request.schema, row.Value(InboxColumn::kProject), project);
+  const Delivery delivery = VerifyUnlessProven(request, row, is_known ? &project : nullptr);
+  if (delivery.reason != Reason::kVerified) return {{State::kRejected, delivery.reason}, Datum{0}, Datum{0}};
+  InboxRow proven = row;
+  SetProof(proven, delivery);
+  return {Judge(request, proven, delivery, project.require_order_id).decision, delivery.token_digest, delivery.content_digest};
 }
 
 }  // namespace cc::pg

@@ -6,7 +6,12 @@
 //   4. Apply, in a subtransaction.
 #pragma once
 
+#include "pg/invoice.hpp"
 #include "pg/inbox.hpp"
+
+extern "C" {
+#include "datatype/timestamp.h"
+}
 
 namespace cc::pg {
 
@@ -18,6 +23,8 @@ struct SettleRequest {
   bool apply_now;    ///< even if the project is deferred
   bool may_wait;     ///< for the lock of the invoice
   const char* hold;  ///< not nullptr: verify only, and keep the row pending for this reason
+  const Interval* leeway = nullptr;  ///< not nullptr: instead of the project's
+  Acceptance acceptance = Acceptance::kNone;  ///< of a row that a person took for right, without a decision
 };
 
 enum class SettleOutcome : std::uint8_t {
@@ -33,5 +40,15 @@ enum class SettleOutcome : std::uint8_t {
 /// Errors of the merchant's code are caught, and undo no more than what they were raised in. ERROR if a table or a setting is not
 /// as cc_setup() makes it, or if verification itself fails (XX000, out of memory).
 SettleOutcome Settle(const SettleRequest& request, InboxRow& row);
+
+/// What Settle would decide of a row by its verification and the other rows. `kApplied` may still become a conflict or fail.
+struct Foreseen {
+  Decision decision;
+  Datum token_digest;    ///< bytea; of a verified row
+  Datum content_digest;  ///< bytea; of a verified row
+};
+
+/// Changes and locks nothing.
+Foreseen Foresee(const SettleRequest& request, const InboxRow& row);
 
 }  // namespace cc::pg

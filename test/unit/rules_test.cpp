@@ -102,8 +102,8 @@ TEST(Contradiction, IsAnotherCurrencyOrLessMoneyOncePaid) {
 
 // --- How a postback changes a known invoice ---
 
-constexpr Update kNewer{.is_newer = true, .is_paid = false, .says_paid = false, .same_amount = false};
-constexpr Update kOlder{.is_newer = false, .is_paid = false, .says_paid = false, .same_amount = false};
+constexpr Update kNewer{.is_newer = true, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
+constexpr Update kOlder{.is_newer = false, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
 
 constexpr Update Paid(Update update) {
   update.is_paid = true;

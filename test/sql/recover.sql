@@ -1,0 +1,129 @@
+-- cc_reverify and cc_accept: what a wrong secret, clock or setting rejected comes back; a person settles a conflict in one command.
+SET client_min_messages = warning;
+CREATE EXTENSION cryptocloud_postback;
+SELECT cc_setup();
+INSERT INTO cc_project (name, secret) VALUES ('default', 'wrong'), ('second', 'other');
+CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT NULL, secret text DEFAULT 's3cret', expires interval DEFAULT '5 min',
+                       status text DEFAULT 'success', info jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+    SELECT cc_sample_postback(secret, 'application/json', invoice, coalesce(orders, 'ORDER_' || invoice), 0.1, amount, 'BNB', status, info,
+                              clock_timestamp() + expires)
+$$;
+CREATE TABLE orders (id text PRIMARY KEY, amount numeric, paid_at timestamptz, times integer DEFAULT 0);
+CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.order_id = 'ORDER_TROUBLE' THEN RAISE 'out of stock'; END IF;
+    UPDATE orders SET paid_at = NEW.paid_at, times = times + 1 WHERE id = NEW.order_id AND amount <= NEW.amount_crypto AND paid_at IS NULL;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER mark AFTER INSERT OR UPDATE OF paid_at, amount_crypto, order_id ON cc_invoice
+    FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION mark();
+
+-- The drill: a wrong secret for two hours. 3,000 genuine postbacks, 100 of them twice, 200 resent under a new token; 500 forged ones
+INSERT INTO orders SELECT 'ORDER_N' || n, 1 FROM generate_series(1, 3000) AS n;
+CREATE TABLE genuine AS SELECT n, sample('N' || n) AS body FROM generate_series(1, 3000) AS n;
+INSERT INTO cc_inbox (body) SELECT body FROM genuine ORDER BY n;
+INSERT INTO cc_inbox (body) SELECT body FROM genuine WHERE n <= 100 ORDER BY n;
+INSERT INTO cc_inbox (body) SELECT sample('N' || n) FROM generate_series(101, 300) AS n;
+INSERT INTO cc_inbox (body) SELECT sample('N' || n, secret => 'guess') FROM generate_series(1, 500) AS n;
+SELECT state, reason, count(*) FROM cc_inbox GROUP BY 1, 2;
+-- The secret is put right. The dry run shows what would happen, and changes nothing
+UPDATE cc_project SET secret = 's3cret' WHERE name = 'default';
+SELECT * FROM cc_reverify(dry_run => true);
+SELECT state, reason, count(*) FROM cc_inbox GROUP BY 1, 2;
+SELECT count(*) FROM cc_invoice;
+-- At most so many a call; the forged ones never keep the genuine ones from their turn
+SELECT * FROM cc_reverify(max_rows => 10) WHERE state <> 'rejected';
+SELECT * FROM cc_reverify(max_rows => 400) WHERE state <> 'rejected';
+CREATE PROCEDURE recover() LANGUAGE plpgsql AS $$
+BEGIN
+    LOOP
+        PERFORM 1 FROM cc_reverify(max_rows => 400) WHERE state <> 'rejected';
+        EXIT WHEN NOT FOUND;
+        COMMIT;
+    END LOOP;
+END $$;
+CALL recover();
+SELECT state, reason, count(*) FROM cc_inbox GROUP BY 1, 2 ORDER BY 1, 2;
+SELECT * FROM cc_reverify(dry_run => true);
+-- Each order is paid once, as of the receipt
+SELECT count(*) AS orders, min(times), max(times), bool_and(o.paid_at = (SELECT min(received_at) FROM cc_inbox i WHERE i.invoice_id = v.invoice_id)) AS when_received
+  FROM orders o JOIN cc_invoice v ON v.order_id = o.id;
+TRUNCATE cc_inbox, cc_invoice, orders;
+
+-- A clock that was ahead: a leeway for this call alone opens no project to live replays
+INSERT INTO cc_inbox (body) VALUES (sample('LATE', expires => '-1 hour')) RETURNING state, reason;
+SELECT * FROM cc_reverify();
+SELECT * FROM cc_reverify(leeway => '2 hours');
+INSERT INTO cc_inbox (body) VALUES (sample('LATE2', expires => '-1 hour')) RETURNING state, reason;
+SELECT * FROM cc_reverify(leeway => '-1 s');
+-- A project that is made later; a setting that is taken back
+INSERT INTO cc_inbox (project, body) VALUES ('later', sample('LATER', secret => 'later s3cret')) RETURNING state, reason;
+INSERT INTO cc_project (name, secret) VALUES ('later', 'later s3cret');
+SELECT * FROM cc_reverify(project => 'second');
+SELECT * FROM cc_reverify(project => 'later');
+UPDATE cc_project SET require_order_id = true WHERE name = 'default';
+SELECT sample('NOORDER', orders => '') AS body \gset
+INSERT INTO cc_inbox (body) VALUES (:'body') RETURNING state, reason;
+SELECT * FROM cc_reverify(since => now() - interval '1 minute') WHERE reason = 'missing_order_id';
+UPDATE cc_project SET require_order_id = false WHERE name = 'default';
+SELECT * FROM cc_reverify(since => now() + interval '1 hour');
+SELECT * FROM cc_reverify() WHERE state <> 'rejected';
+-- The token is spent: with another order it pays nothing
+INSERT INTO cc_inbox (body) VALUES (replace(:'body', '"order_id": ""', '"order_id": "MINE"')) RETURNING state, reason;
+SELECT state, reason, count(*) FROM cc_inbox GROUP BY 1, 2 ORDER BY 1, 2;
+-- M18: a thief's content under a wrong secret, then the genuine one under the right one: judged again, the thief's is token_reused
+UPDATE cc_project SET secret = 'wrong' WHERE name = 'default';
+SELECT sample('M18') AS body \gset
+INSERT INTO cc_inbox (body) VALUES (replace(:'body', '"amount_crypto": 1', '"amount_crypto": 1000')) RETURNING state, reason;
+UPDATE cc_project SET secret = 's3cret' WHERE name = 'default';
+INSERT INTO cc_inbox (body) VALUES (:'body') RETURNING state, reason;
+SELECT * FROM cc_reverify() WHERE reason = 'token_reused';
+SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'M18';
+
+-- cc_accept: a conflict, order included
+TRUNCATE cc_inbox, cc_invoice RESTART IDENTITY;
+INSERT INTO orders VALUES ('A', 1), ('B', 1), ('C', 5);
+INSERT INTO cc_inbox (body) VALUES (sample('X', 0.5, 'A', status => 'pending')), (sample('X', 1, 'B')) RETURNING id, state, error;
+SELECT cc_accept(2);
+SELECT order_id, amount_crypto, paid_at IS NOT NULL AS paid FROM cc_invoice;
+SELECT id, times FROM orders ORDER BY id;
+SELECT id, state, error, attempts FROM cc_inbox ORDER BY id;
+-- Once is enough; what is no conflict is refused
+SELECT cc_accept(2);
+SELECT cc_accept(1);
+SELECT cc_accept(99);
+SELECT cc_accept(NULL);
+-- A paid invoice goes to another order with reassign only: one payment would pay two
+INSERT INTO cc_inbox (body) VALUES (sample('X', 1, 'A')) RETURNING id, state, error;
+SELECT cc_accept(3);
+SELECT cc_accept(3, reassign => true);
+SELECT order_id FROM cc_invoice;
+SELECT id, times FROM orders ORDER BY id;
+-- Less money, another currency: the invoice follows, and so do all amounts
+INSERT INTO cc_inbox (body) VALUES (sample('X', 0.25, 'A')) RETURNING id, state, error;
+SELECT cc_accept(4);
+SELECT amount_crypto, amount_paid, currency FROM cc_invoice;
+-- The genuine postback that came second because a thief of its token was first
+SELECT sample('STOLEN', 5, 'C') AS body \gset
+INSERT INTO cc_inbox (body) VALUES (replace(:'body', '"order_id": "C"', '"order_id": "THIEF"')) RETURNING id, state;
+INSERT INTO cc_inbox (body) VALUES (:'body') RETURNING id, state, reason;
+SELECT cc_accept(6);
+SELECT cc_accept(6, true);
+SELECT order_id FROM cc_invoice WHERE invoice_id = 'STOLEN';
+SELECT id, times FROM orders ORDER BY id;
+-- The order trigger raises: failed, and tried again as any failed row
+INSERT INTO cc_inbox (body) VALUES (sample('T', 1, 'A', status => 'pending')), (sample('T', 1, 'TROUBLE')), (sample('T', 1, 'ORDER_TROUBLE')) RETURNING id, state;
+SELECT cc_accept(9);
+SELECT state, error FROM cc_inbox WHERE id = 9;
+-- Not for everybody
+CREATE ROLE regress_nobody;
+SET ROLE regress_nobody;
+SELECT cc_accept(1);
+SELECT cc_reverify();
+RESET ROLE;
+DROP ROLE regress_nobody;
+
+DROP TABLE cc_project, cc_inbox, cc_invoice, orders, genuine;
+DROP PROCEDURE recover;
+DROP FUNCTION sample, mark();
+DROP EXTENSION cryptocloud_postback;
