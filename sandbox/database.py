@@ -56,7 +56,7 @@ class Database:
         """The order's postbacks, the newest first, each with what the invoice says now."""
         return self.rows(f"""
             SELECT p.id, p.received_at, p.content_type, p.body, p.state, p.reason, p.error, p.attempts, p.invoice_id,
-                   i.paid_at IS NOT NULL AS is_paid, coalesce(i.is_test, false) AS is_test, i.order_id
+                   coalesce(i.is_test, false) AS is_test, i.order_id
               FROM cc_inbox AS p LEFT JOIN cc_invoice AS i USING (project, invoice_id)
              WHERE {CLAIMS} ORDER BY p.id DESC LIMIT 50""", order=order.id, invoice=order.invoice_id or order.id)
 

@@ -91,7 +91,10 @@ def honest(run):
 @fault("honest", "paid", "applied")
 def again(run):
     """What the dashboard's button "send again" does: a new token, and nothing is paid."""
-    run.send(run.postback())
+    if run.invoice.confirmed:
+        run.send(run.postback())
+    else:
+        run.tell("unannounced", "")
 
 
 # --- How it arrives ----------------------------------------------------------------------------------------------------------

@@ -5,10 +5,12 @@ CC_POSTBACK_URL, CC_SECRET and PORT say where postbacks go, what signs them and 
 """
 import logging
 import os
+import threading
 from decimal import Decimal, InvalidOperation
 
 import psycopg
 from flask import Blueprint, abort, redirect, render_template, request, url_for
+from werkzeug.serving import make_server
 
 import remedies
 from api import make_api
@@ -31,7 +33,7 @@ class View:
         self.timeline = database.timeline(order)
         self.explained = {row.id: database.explanation(row) for row in self.rows}
         self.why = {row.id: why(row, order) for row in self.rows}
-        self.remedies = {row.id: remedies.for_row(database, row, order, service.new_key) for row in self.rows}
+        self.remedies = {row.id: remedies.for_row(database, row, order, service.new_key_of(order.invoice_id)) for row in self.rows}
         self.remedy = remedies.for_order(self.invoice, self.rows, api)
         self.possible = {name for name in (remedies.APPLY, remedies.REVERIFY, remedies.ACCEPT, remedies.IMPORT) if database.has(name)}
 
@@ -40,7 +42,7 @@ class View:
         if not self.order:
             return "none"
         if self.order.paid_at:
-            return "paid"
+            return "paid" if self.order.parcels == 1 else "twice"
         if self.order.deposits:
             return "credited"
         if self.remedy:
@@ -143,9 +145,11 @@ def main():
     port = int(os.environ["PORT"])
     service = Service(os.environ["CC_POSTBACK_URL"], os.environ["CC_SECRET"], pace=float(os.environ.get("CC_PACE", 5)))
     service.base_url = f"http://127.0.0.1:{port}"
-    app, _ = make_sandbox(service, Database())
+    app, shop = make_sandbox(service, Database())
     logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    app.run("127.0.0.1", port, threaded=True)
+    server = make_server("127.0.0.1", port, app, threaded=True)
+    threading.Thread(target=shop.place_order, args=(20, "USD", "USDT_TRC20")).start()  # a first one, to begin with
+    server.serve_forever()
 
 
 if __name__ == "__main__":

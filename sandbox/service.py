@@ -42,7 +42,7 @@ class Service:
         # As the service's own: a JWT. The SECRET KEY is not one; people confuse them.
         self.api_key = api_key or postbacks.sign_token({"id": 1, "type": "project"}, secrets.token_hex(18))
         self.format, self.pace, self.insecure, self.test_mode = format, pace, insecure, False
-        self.new_key = None  # the last key that the fault "wrong_secret" signed with
+        self._new_keys = {}  # by invoice: what the fault "wrong_secret" signed with
         self.base_url = ""
         self.books = Books()
         self.running = 0
@@ -73,8 +73,11 @@ class Service:
 
     def note(self, invoice, fault, kind, what):
         if kind == "new key":
-            self.new_key = what
+            self._new_keys[invoice.uuid] = what
         self._events.setdefault(invoice.uuid, deque(maxlen=100)).append(Event(datetime.now(), fault, kind, what))
+
+    def new_key_of(self, uuid):
+        return self._new_keys.get(uuid)
 
     def events(self, invoice):
         """What happened to this invoice, the newest first."""
