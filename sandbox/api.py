@@ -15,6 +15,10 @@ class Refused(Exception):
     """What the caller did wrong, in the service's words."""
 
 
+def refuse(words):
+    raise Refused(words)
+
+
 def make_api(service):
     api = Blueprint("api", __name__, url_prefix="/v2/invoice")
 
@@ -32,9 +36,11 @@ def make_api(service):
         given = body()
         check_shop(given)
         more = given.get("add_fields") or {}
+        if not isinstance(more, dict):
+            raise Refused("add_fields is invalid")
+        fiat = fiat_code(given)
         invoice = service.books.add(Invoice(
-            coin=coin(more.get("cryptocurrency") or next(iter(more.get("available_currencies") or []), DEFAULT_COIN)),
-            amount_usd=price(given.get("amount"), fiat := fiat_code(given.get("currency"))), fiat=fiat,
+            coin=chosen_coin(more), amount_usd=price(given.get("amount"), fiat), fiat=fiat,
             order_id=text(given, "order_id"), lifetime=time_to_pay(more.get("time_to_pay")), test_mode=service.test_mode,
         ))
         return success(described(invoice) | {"link": service.link(invoice), "fiat_currency": fiat, "invoice_id": None, "status": "created"})
@@ -84,7 +90,7 @@ def make_api(service):
         identify = text(given, "identify")
         if not identify:
             raise Refused("identify is required")
-        wallet = Wallet(coin(given.get("currency")), identify)
+        wallet = Wallet(coin(text(given, "currency")), identify)
         service.books.wallets[wallet.uuid] = wallet
         return success({"currency": wallet.coin.as_json(), "address": wallet.address, "uuid": wallet.uuid})
 
@@ -123,27 +129,29 @@ def text(given, name):
     return None if value in (None, "") else str(value)
 
 
-def fiat_code(code):
-    if (code or "USD") not in FIAT:
-        raise Refused("currency is invalid")
-    return code or "USD"
+def fiat_code(given):
+    code = text(given, "currency") or "USD"
+    return code if code in FIAT else refuse("currency is invalid")
+
+
+def chosen_coin(more):
+    """One that is given, or the first of those that may be chosen."""
+    available = more.get("available_currencies") or []
+    if not isinstance(available, list):
+        raise Refused("available_currencies is invalid")
+    return coin(text(more, "cryptocurrency") or str(next(iter(available), DEFAULT_COIN)))
 
 
 def coin(code):
-    if code not in COINS:
-        raise Refused("currency is invalid")
-    return find_coin(code)
+    return find_coin(code) if code in COINS else refuse("currency is invalid")
 
 
 def price(amount, fiat):
     try:
-        value = Decimal(str(amount if amount is not None else ""))
-        usd = (value * FIAT[fiat]).quantize(CENT)
+        usd = (Decimal(str(amount if amount is not None else "")) * FIAT[fiat]).quantize(CENT)
     except InvalidOperation:
         raise Refused("amount is required" if amount is None else "amount is invalid") from None
-    if usd <= 0:
-        raise Refused("amount is invalid")
-    return usd
+    return usd if usd.is_finite() and usd > 0 else refuse("amount is invalid")
 
 
 def whole(given, name, default):

@@ -3,14 +3,12 @@
 
 CC_POSTBACK_URL, CC_SECRET and PORT say where postbacks go, what signs them and where the page is; PG* lead to the database.
 """
-import logging
 import os
 import threading
 from decimal import Decimal, InvalidOperation
 
 import psycopg
 from flask import Blueprint, abort, redirect, render_template, request, url_for
-from werkzeug.serving import make_server
 
 import remedies
 from api import make_api
@@ -19,7 +17,7 @@ from faults import FAULTS
 from pages import chosen_format, make_pages
 from service import Service
 from shop import COINS, FIAT, Api, Shop
-from web import new_app
+from web import new_app, server_for
 
 class View:
     """All that the page shows of one order."""
@@ -93,12 +91,16 @@ def make_page(service, database, shop):
     def press(order, name):
         """A fault takes a fresh order where this one has money already: one story an order."""
         fault = FAULTS.get(name) or abort(400)
-        if name != "again" and service.books.find(order.invoice_id).status != "created":
+        if name != "again" and is_used(order):
             order = database.order(shop.same_again(order))
         if fault.breaks_shop:
             shop.break_trigger(order.id)
-        service.start(name, service.books.find(order.invoice_id), chosen_format())
+        service.start(name, service.books.find(order.invoice_id) or abort(404), chosen_format())
         return order.id
+
+    def is_used(order):
+        invoice = service.books.find(order.invoice_id)
+        return not invoice or invoice.status != "created"
 
     def mend(order, place):
         view = View(database, service, shop.api, order.id)
@@ -128,7 +130,7 @@ def price(text):
         value = Decimal(text or "")
     except InvalidOperation:
         abort(400)
-    return value if Decimal("0.01") <= value <= 1_000_000 else abort(400)
+    return value if value.is_finite() and Decimal("0.01") <= value <= 1_000_000 else abort(400)
 
 
 def make_sandbox(service, database):
@@ -146,8 +148,7 @@ def main():
     service = Service(os.environ["CC_POSTBACK_URL"], os.environ["CC_SECRET"], pace=float(os.environ.get("CC_PACE", 5)))
     service.base_url = f"http://127.0.0.1:{port}"
     app, shop = make_sandbox(service, Database())
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = make_server("127.0.0.1", port, app, threaded=True)
+    server = server_for(app, "127.0.0.1", port)
     threading.Thread(target=shop.place_order, args=(20, "USD", "USDT_TRC20")).start()  # a first one, to begin with
     server.serve_forever()
 

@@ -43,7 +43,7 @@ ADMIT_KEY = """UPDATE cc_project SET previous_secret = :new_key, previous_secret
 
 def for_order(invoice, rows, api):
     """A payment that the service knows, and the database does not: its API's answer says it."""
-    if invoice.status != "created" and not any(row.state in ("applied", "pending", "failed") for row in rows):
+    if invoice and invoice.status != "created" and not any(row.state in ("applied", "pending", "failed") for row in rows):
         return Remedy("cc_import", IMPORT, ("SELECT * FROM cc_import(:answer);",), {"answer": lambda: ask(api, invoice)})
 
 

@@ -13,16 +13,14 @@ script/sandbox starts this; CC_SCENARIO has the text of the file.
 """
 import argparse
 import itertools
-import logging
 import os
 import random
 import sys
 import threading
+import time
 from collections import Counter
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-
-from werkzeug.serving import make_server
 
 import remedies
 import words
@@ -31,6 +29,7 @@ from faults import FAULTS
 from page import make_sandbox
 from service import Service
 from shop import COINS, FIAT
+from web import server_for
 
 LAYOUT = "{:<6} {:<10}  {:<4}  {:<24}  {:<11}  {:<34}  {:<31}  {}"
 FOLLOW_UPS = ("again", "repair")
@@ -138,6 +137,7 @@ class Runner:
         if fault.breaks_shop:
             self.shop.break_trigger(order)
         answers = self.press(step, order)
+        self.wait_for(order, len(fault.inbox))
         line = self.look(step, order, answers)
         if not line.state.startswith(fault.order) or not matches(line.inbox, fault.inbox):
             return wrong(line, f"{', '.join(fault.inbox) or '-'}; {fault.order}")
@@ -178,6 +178,12 @@ class Runner:
         found.append(remedies.for_order(self.service.books.find(order.invoice_id), rows, self.shop.api))
         return next(filter(None, found), None)
 
+    def wait_for(self, order, count):
+        """An answer that was not waited for may come after the next one."""
+        order, until = self.database.order(order), time.monotonic() + 5
+        while len(self.database.inbox(order)) < count and time.monotonic() < until:
+            time.sleep(0.01)
+
     def look(self, step, order, answers):
         found = self.database.order(order)
         inbox = [row.reason or row.state for row in reversed(self.database.inbox(found))]
@@ -188,12 +194,13 @@ class Runner:
     def books_agree(self):
         """Whether the shop's parcels and balances are what the service was paid for."""
         sent_twice = self.database.rows("SELECT order_id FROM parcels GROUP BY order_id HAVING count(*) > 1")
-        credited = Counter()
-        for invoice in self.service.books.all():
+        invoices, credited = self.service.books.all(), Counter()
+        for invoice in invoices:
             if invoice.order_id.startswith("CUSTOMER-"):
                 credited[invoice.order_id, invoice.coin.code] += invoice.paid
-        balances = {(row.customer, row.currency): row.amount for row in self.database.rows("SELECT * FROM balances")}
-        return not sent_twice and balances == dict(credited)
+        balances = self.database.rows("SELECT customer, currency, amount FROM balances WHERE customer = ANY (%s)",
+                                      [f"CUSTOMER-{invoice.order_id}" for invoice in invoices])
+        return not sent_twice and {(row.customer, row.currency): row.amount for row in balances} == dict(credited)
 
 
 ACCEPTED = ("applied", "duplicate", "conflict", "failed", "pending")
@@ -213,8 +220,7 @@ def matches(found, expected):
 def start_everything():
     service = Service(os.environ["CC_POSTBACK_URL"], os.environ["CC_SECRET"], pace=0.05)
     database = Database()
-    logging.getLogger("werkzeug").setLevel(logging.ERROR)
-    server = make_server("127.0.0.1", 0, lambda *request: app(*request), threaded=True)
+    server = server_for(lambda *request: app(*request), "127.0.0.1", 0)
     service.base_url = f"http://127.0.0.1:{server.server_port}"
     app, shop = make_sandbox(service, database)
     threading.Thread(target=server.serve_forever, daemon=True).start()

@@ -136,9 +136,11 @@ def spelled(kind, what):
 
 def serve(service, host, port):
     from pages import make_app  # Flask is not needed to send a postback
+    from web import server_for
     service.base_url = f"http://{host}:{port}"
+    server = server_for(make_app(service, host), host, port)
     print(f"API      {service.base_url}/v2/invoice/\nAPI KEY  {service.api_key}\nshop_id  {service.shop_id}\nPages    {service.base_url}/", flush=True)
-    make_app(service).run(host, port, threaded=True)
+    server.serve_forever()
 
 
 if __name__ == "__main__":
