@@ -74,7 +74,7 @@ class Database:
 
     def explanation(self, row):
         """The statement that shows why a row of the inbox has its state, and what it says."""
-        query = self.spell(VERDICT if row.state == "rejected" else COMPARISON, id=row.id)
+        query = self.spell({"rejected": VERDICT, "failed": ATTEMPTS, "pending": ATTEMPTS}.get(row.state, COMPARISON), id=row.id)
         with self.pool.connection() as connection:
             cursor = connection.execute(query)
             return query, [column.name for column in cursor.description], cursor.fetchall()
@@ -84,6 +84,9 @@ VERDICT = """SELECT v.verified, v.reason, p.received_at, v.payload ->> 'order_id
   FROM cc_inbox AS p JOIN cc_project AS s ON s.name = p.project,
        cc_verify_postback(p.body, p.content_type, s.secret, p.received_at) AS v
  WHERE p.id = {id};"""
+
+ATTEMPTS = """SELECT state, attempts, error, token_expires_at FROM cc_inbox
+ WHERE id = {id};"""
 
 COMPARISON = """SELECT i.order_id, i.amount_crypto, o.amount AS price, i.currency, i.payment, i.is_test, i.paid_at
   FROM cc_inbox AS p JOIN cc_invoice AS i USING (project, invoice_id) LEFT JOIN orders AS o ON o.id = i.order_id

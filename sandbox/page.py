@@ -100,7 +100,7 @@ def make_page(service, database, shop):
 
     def is_used(order):
         invoice = service.books.find(order.invoice_id)
-        return not invoice or invoice.status != "created"
+        return not invoice or invoice.status != "created" or order.deposits
 
     def mend(order, place):
         view = View(database, service, shop.api, order.id)

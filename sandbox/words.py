@@ -2,7 +2,7 @@
 LANGUAGES = {"en": "English", "ru": "Русский"}
 
 WORDS = {
-    "title": ("CryptoCloud in a box", "CryptoCloud в коробке"),
+    "title": ("The payment service in a box", "Платёжный сервис в коробке"),
     "shop": ("Shop", "Магазин"),
     "service": ("Service", "Сервис"),
     "database": ("Database", "База данных"),
@@ -124,7 +124,6 @@ WORDS = {
     "inbox": ("Inbox", "Входящие"),
     "no_rows": ("No postback has arrived.", "Уведомлений не было."),
     "timeline": ("Timeline", "Ход событий"),
-    "timeline_by": ("from", "из"),
     "health": ("Health", "Состояние"),
     "healthy": ("cc_health has nothing to say.", "cc_health нечего сказать."),
     "explain": ("The SQL that explains it", "SQL, который это объясняет"),

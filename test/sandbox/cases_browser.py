@@ -128,7 +128,7 @@ def _():
     page.wait(lambda: page.inbox() == ["invalid_json"], "markup")
     page.click(".row details[id^=body] summary")
     page.wait(lambda: "<script>document.title" in page.text(".row details[open] pre"), "the body as text")
-    assert page.chrome.title == "CryptoCloud in a box" and not page.run("return document.querySelectorAll('main script, main img').length")
+    assert page.chrome.title == "The payment service in a box" and not page.run("return document.querySelectorAll('main script, main img').length")
 
 
 @case("the policy forbids scripts and styles within the page, and requests elsewhere")
