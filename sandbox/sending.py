@@ -1,6 +1,7 @@
 """Sends a request body to a URL, well or badly, and tells what was answered. Needs nothing but Python."""
 import http.client
 import json
+import os
 import ssl
 import threading
 import time
@@ -26,9 +27,13 @@ class Answer:
 def connect(url, insecure=False, timeout=30):
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "https":
-        context = ssl._create_unverified_context() if insecure else ssl.create_default_context()
-        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=context)
+        return http.client.HTTPSConnection(parts.hostname, parts.port, timeout=timeout, context=trust(insecure))
     return http.client.HTTPConnection(parts.hostname, parts.port, timeout=timeout)
+
+
+def trust(insecure):
+    """The machine's certificates, or those that curl would be told of."""
+    return ssl._create_unverified_context() if insecure else ssl.create_default_context(cafile=os.environ.get("CURL_CA_BUNDLE"))
 
 
 def send(url, body, content_type, *, seconds=0, hang_up=False, insecure=False):

@@ -37,11 +37,11 @@ class Event:
 class Service:
     """One project of one merchant: its keys, its settings, its books, and what was sent so far."""
 
-    def __init__(self, postback_url, secret, *, api_key=None, shop_id="SANDBOXSHOP", format="json", pace=5.0, insecure=False):
+    def __init__(self, postback_url, secret, *, api_key=None, shop_id="SANDBOXSHOP", format="json", pace=5.0, insecure=False, test_mode=False):
         self.postback_url, self.secret, self.shop_id = postback_url, secret, shop_id
         # As the service's own: a JWT. The SECRET KEY is not one; people confuse them.
         self.api_key = api_key or postbacks.sign_token({"id": 1, "type": "project"}, secrets.token_hex(18))
-        self.format, self.pace, self.insecure, self.test_mode = format, pace, insecure, False
+        self.format, self.pace, self.insecure, self.test_mode = format, pace, insecure, test_mode
         self._new_keys = {}  # by invoice: what the fault "wrong_secret" signed with
         self.base_url = ""
         self.books = Books()
@@ -95,6 +95,7 @@ def arguments():
     parser.add_argument("--shop-id", metavar="ID", default="SANDBOXSHOP", help="(%(default)s)")
     parser.add_argument("--format", choices=postbacks.CONTENT_TYPES, default="json", help="of the postbacks (%(default)s)")
     parser.add_argument("--pace", type=float, default=5, metavar="SECONDS", help="how long late and slow take (%(default)s)")
+    parser.add_argument("--test-mode", action="store_true", help="new invoices are tests, as in a new project")
     parser.add_argument("--insecure", action="store_true", help="take any certificate of the shop's")
     parser.add_argument("--host", default="127.0.0.1", help="(%(default)s)")
     parser.add_argument("--port", type=int, default=8200, help="(%(default)s)")
@@ -114,7 +115,7 @@ def read_secret(given):
 def main():
     given = arguments()
     service = Service(given.postback_url, read_secret(given.secret), api_key=given.api_key, shop_id=given.shop_id, format=given.format,
-                      pace=given.pace, insecure=given.insecure)
+                      pace=given.pace, insecure=given.insecure, test_mode=given.test_mode)
     if given.fault:
         show(service, given.fault, Invoice(COINS[given.coin], given.amount_usd, given.order))
     else:

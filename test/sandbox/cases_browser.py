@@ -1,6 +1,7 @@
 """The page in a real browser: each fault by its button, what the page then shows, and what became of the order."""
 import urllib.request
 from functools import cache
+from pathlib import Path
 
 from browser import Page, start_page
 from collect import Cases
@@ -79,12 +80,34 @@ def _():
         press(name)
         page.wait(lambda: function in page.text("#database"), function)
         if database.has(signature):
-            page.run("[...document.querySelectorAll('.remedy')].find(form => form.innerText.includes(arguments[0])).querySelector('button').click()",
-                     function)
+            run_remedy(page, function)
         else:
             assert "not in this version" in page.text(".remedy") and not page.find(".remedy button").is_enabled()
             page.click("#fault-again")
         page.wait(lambda: page.text("#order-state") == "paid", "paid")
+
+
+@case("the buttons for cc_import, cc_reverify and cc_accept, and cc_timeline and cc_health, as soon as they are there")
+def _():
+    service, database, page = world()
+    is_there = database.has("cc_import(jsonb,text)")
+    if not is_there:
+        database.run(Path("test/sandbox/coming.sql").read_text())
+    try:
+        for name, function in (("lost", "cc_import"), ("expired", "cc_reverify"), ("wrong_secret", "cc_reverify"), ("another_order", "cc_accept")):
+            press(name)
+            page.wait(lambda: function in page.text("#database"), function)
+            assert page.texts("#database h3").count("Timeline") == 1
+            assert is_there or "timeline of" in page.text("#database table") and "a <b>problem</b>" in page.text("#database")
+            run_remedy(page, function)
+            page.wait(lambda: f"{function}: " in page.text("#service .log") and page.text("#order-state") == "paid", f"{name} paid")
+    finally:
+        for function in () if is_there else ("cc_import", "cc_reverify", "cc_accept", "cc_timeline", "cc_health"):
+            database.run(f"DROP FUNCTION {function}")
+
+
+def run_remedy(page, function):
+    page.run("[...document.querySelectorAll('.remedy')].find(form => form.innerText.includes(arguments[0])).querySelector('button').click()", function)
 
 
 @case("forged first, then paid: the same order; after that a fault takes a new one")
