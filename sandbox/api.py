@@ -39,11 +39,19 @@ def make_api(service):
         if not isinstance(more, dict):
             raise Refused("add_fields is invalid")
         fiat = fiat_code(given)
-        invoice = service.books.add(Invoice(
-            coin=chosen_coin(more), amount_usd=price(given.get("amount"), fiat), fiat=fiat,
-            order_id=text(given, "order_id"), lifetime=time_to_pay(more.get("time_to_pay")), test_mode=service.test_mode,
-        ))
-        return success(described(invoice) | {"link": service.link(invoice), "fiat_currency": fiat, "invoice_id": None, "status": "created"})
+        invoice = service.books.add(
+            Invoice(
+                coin=chosen_coin(more),
+                amount_usd=price(given.get("amount"), fiat),
+                fiat=fiat,
+                order_id=text(given, "order_id"),
+                lifetime=time_to_pay(more.get("time_to_pay")),
+                test_mode=service.test_mode,
+            )
+        )
+        return success(
+            described(invoice) | {"link": service.link(invoice), "fiat_currency": fiat, "invoice_id": None, "status": "created"}
+        )
 
     @api.post("/merchant/info")
     def info():
@@ -60,7 +68,7 @@ def make_api(service):
         offset, limit = whole(given, "offset", 0), whole(given, "limit", 10)
         if limit > 100:
             raise Refused("limit: at most 100")
-        found = service.books.between(*period(given))[offset:offset + limit]
+        found = service.books.between(*period(given))[offset : offset + limit]
         return success([described(invoice) | {"expiry_date": invoice.expires.isoformat(" ", "seconds")} for invoice in found])
 
     @api.post("/merchant/canceled")
@@ -78,10 +86,14 @@ def make_api(service):
     def statistics():
         found = service.books.between(*period(body()))
         groups = {"all": found} | {status: [invoice for invoice in found if invoice.status == status] for status in STATUSES}
-        return success({
-            "count": {name: len(group) for name, group in groups.items()},
-            "amount": {name: float(sum((invoice.amount_usd for invoice in group), Decimal(0))) for name, group in groups.items()},
-        })
+        return success(
+            {
+                "count": {name: len(group) for name, group in groups.items()},
+                "amount": {
+                    name: float(sum((invoice.amount_usd for invoice in group), Decimal(0))) for name, group in groups.items()
+                },
+            }
+        )
 
     @api.post("/static/create")
     def create_wallet():

@@ -11,7 +11,9 @@ class Database:
     """Reached as libpq's variables say."""
 
     def __init__(self):
-        self.pool = ConnectionPool("", min_size=1, max_size=8, kwargs={"autocommit": True, "row_factory": namedtuple_row}, open=True)
+        self.pool = ConnectionPool(
+            "", min_size=1, max_size=8, kwargs={"autocommit": True, "row_factory": namedtuple_row}, open=True
+        )
 
     def run(self, query, *values):
         with self.pool.connection() as connection:
@@ -45,27 +47,38 @@ class Database:
 
     def order(self, order):
         """The order, how many parcels left for it, and what it has on its customer's static wallet."""
-        return self.row("""
+        return self.row(
+            """
             SELECT o.*, (SELECT count(*) FROM parcels WHERE order_id = o.id) AS parcels,
                    b.customer, b.amount AS balance, b.currency AS balance_currency, coalesce(b.deposits, 0) AS deposits,
                    EXISTS (SELECT FROM stocktaking WHERE order_id = o.id) AS is_broken
               FROM orders AS o LEFT JOIN balances AS b ON b.customer = 'CUSTOMER-' || o.id
-             WHERE o.id = %s""", order)
+             WHERE o.id = %s""",
+            order,
+        )
 
     def inbox(self, order):
         """The order's postbacks, the newest first, each with what the invoice says now."""
-        return self.rows(f"""
+        return self.rows(
+            f"""
             SELECT p.id, p.received_at, p.content_type, p.body, p.state, p.reason, p.error, p.attempts, p.invoice_id,
                    coalesce(i.is_test, false) AS is_test, i.order_id
               FROM cc_inbox AS p LEFT JOIN cc_invoice AS i USING (project, invoice_id)
-             WHERE {CLAIMS} ORDER BY p.id DESC LIMIT 50""", order=order.id, invoice=order.invoice_id or order.id)
+             WHERE {CLAIMS} ORDER BY p.id DESC LIMIT 50""",
+            order=order.id,
+            invoice=order.invoice_id or order.id,
+        )
 
     def timeline(self, order):
         if self.has("cc_timeline(text,text)"):
             return self.rows("SELECT at, event, detail FROM cc_timeline(%s) ORDER BY at DESC LIMIT 50", order.id)
-        return self.rows(f"""
+        return self.rows(
+            f"""
             SELECT received_at AS at, state AS event, coalesce(reason, error, '') AS detail FROM cc_inbox
-             WHERE {CLAIMS} ORDER BY id DESC LIMIT 50""", order=order.id, invoice=order.invoice_id or order.id)
+             WHERE {CLAIMS} ORDER BY id DESC LIMIT 50""",
+            order=order.id,
+            invoice=order.invoice_id or order.id,
+        )
 
     def health(self):
         """The problems that cc_health sees, or None where there is no such function."""

@@ -1,7 +1,7 @@
 """What can go wrong with a notification, each as a function over a Run: it pays the invoice, and sends something about it.
 
-`order` says what must become of the order ("paid", "open", or "credited" for a wallet), `inbox` what must become of each postback, in any order:
-its state, or the reason why it is rejected. "*" stands for any state that changes nothing about the payment.
+`order` says what must become of the order: "paid", "open", or "credited" for a wallet. `inbox` says what must become of each
+postback, in any order: its state, or the reason why it is rejected. "*" stands for whatever was accepted.
 """
 import secrets
 import time
@@ -19,7 +19,7 @@ FAULTS = {}
 class Fault:
     name: str
     run: callable
-    kind: str       # under which heading its button stands
+    kind: str  # under which heading its button stands
     order: str
     inbox: tuple
     formats: tuple = ("json", "form")
@@ -30,17 +30,19 @@ def fault(kind, order, *inbox, **more):
     def add(run):
         FAULTS[run.__name__] = Fault(run.__name__, run, kind, order, inbox, **more)
         return run
+
     return add
 
 
 @dataclass
 class Run:
     """One fault at work on one invoice. `tell` hears of every step."""
+
     invoice: Invoice
     url: str
     secret: str
     format: str = "json"
-    pace: float = 5              # seconds that "late" and "slow" take
+    pace: float = 5  # seconds that "late" and "slow" take
     insecure: bool = False
     tell: callable = lambda *event: None
     keep: callable = lambda invoice: None  # enters a further invoice into the books
@@ -225,7 +227,8 @@ def another_order(run):
 @fault("attack", "open", "invalid_json", formats=("json",))
 def markup(run):
     """No JSON, but a script for whoever looks at it."""
-    run.send(f'{{"invoice_id": "{run.invoice.uuid}", <script>document.title = "taken over"</script> <img src=x onerror=alert(1)>'.encode())
+    script = '<script>document.title = "taken over"</script> <img src=x onerror=alert(1)>'
+    run.send(f'{{"invoice_id": "{run.invoice.uuid}", {script}'.encode())
 
 
 # --- How it is set up --------------------------------------------------------------------------------------------------------

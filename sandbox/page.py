@@ -18,6 +18,8 @@ from pages import chosen_format, make_pages
 from service import Service
 from shop import COINS, FIAT, Api, Shop
 from web import new_app, server_for
+from words import WORDS
+
 
 class View:
     """All that the page shows of one order."""
@@ -31,9 +33,13 @@ class View:
         self.timeline = database.timeline(order)
         self.explained = {row.id: database.explanation(row) for row in self.rows}
         self.why = {row.id: why(row, order) for row in self.rows}
-        self.remedies = {row.id: remedies.for_row(database, row, order, service.new_key_of(order.invoice_id)) for row in self.rows}
+        self.remedies = {
+            row.id: remedies.for_row(database, row, order, service.new_key_of(order.invoice_id)) for row in self.rows
+        }
         self.remedy = remedies.for_order(self.invoice, self.rows, api)
-        self.possible = {name for name in (remedies.APPLY, remedies.REVERIFY, remedies.ACCEPT, remedies.IMPORT) if database.has(name)}
+        self.possible = {
+            name for name in (remedies.APPLY, remedies.REVERIFY, remedies.ACCEPT, remedies.IMPORT) if database.has(name)
+        }
 
     @property
     def summary(self):
@@ -49,13 +55,15 @@ class View:
 
     def find_remedy(self, place):
         """A remedy by the row that it stands at, or "order"."""
-        return self.remedy if place == "order" else next((self.remedies[row.id] for row in self.rows if str(row.id) == place), None)
+        return (
+            self.remedy if place == "order" else next((self.remedies[row.id] for row in self.rows if str(row.id) == place), None)
+        )
 
 
 def why(row, order):
     """The key of the sentence that says why a row is as it is."""
     if row.state == "rejected":
-        return row.reason
+        return row.reason if f"why.{row.reason}" in WORDS else "rejected"
     if row.state != "applied":
         return row.state
     if row.is_test:
@@ -73,8 +81,9 @@ def make_page(service, database, shop):
         id = request.args.get("order")
         orders = database.orders()
         view = View(database, service, shop.api, id or (orders[0].id if orders else None))
-        return render_template("sandbox.html", view=view, orders=orders, coins=COINS, fiat=FIAT, health=database.health(),
-                               columns=True)
+        return render_template(
+            "sandbox.html", view=view, orders=orders, coins=COINS, fiat=FIAT, health=database.health(), columns=True
+        )
 
     @page.post("/")
     def act():
@@ -138,7 +147,9 @@ def make_sandbox(service, database):
     shop = Shop(database, Api(service.base_url, service.api_key), service.shop_id)
     app = new_app()
     app.register_blueprint(make_api(service))
-    app.register_blueprint(make_page(service, database, shop))  # before the service's own list of invoices, which has the same URL
+    app.register_blueprint(
+        make_page(service, database, shop)
+    )  # before the service's own list of invoices, which has the same URL
     app.register_blueprint(make_pages(service))
     return app, shop
 

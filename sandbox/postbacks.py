@@ -16,7 +16,9 @@ def base64url(data):
 
 def sign_token(claims, secret):
     """A JWT, signed HS256."""
-    signed = ".".join(base64url(json.dumps(part, separators=(",", ":")).encode()) for part in ({"typ": "JWT", "alg": "HS256"}, claims))
+    signed = ".".join(
+        base64url(json.dumps(part, separators=(",", ":")).encode()) for part in ({"typ": "JWT", "alg": "HS256"}, claims)
+    )
     return signed + "." + base64url(hmac.new(secret.encode(), signed.encode(), hashlib.sha256).digest())
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 @dataclass(frozen=True)
 class Remedy:
     name: str
-    needs: str              # the function, as to_regprocedure knows it
-    statements: tuple       # as they are shown
+    needs: str  # the function, as to_regprocedure knows it
+    statements: tuple  # as they are shown
     values: dict = field(default_factory=dict)  # what stands in them as :name, and is not to be shown
 
     @property

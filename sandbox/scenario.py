@@ -7,8 +7,8 @@ A line of the file is a step:
     again                                         the service sends again what it knows of the last order
     repair                                        the statement that mends the last order, where this version has it
 
-What must result is said by faults.py, and after "again" and "repair" by the service's books: an order is paid, and its parcel sent
-once, if its whole price was confirmed, was no test, and a genuine postback arrived. At the end both books must agree.
+What must result is said by faults.py, and after "again" and "repair" by the service's books. An order is paid, and its parcel
+sent once, if its whole price was confirmed and was no test. At the end both books must agree.
 script/sandbox starts this; CC_SCENARIO has the text of the file.
 """
 import argparse
@@ -94,7 +94,13 @@ def random_stories(count, seed):
     chance = random.Random(seed)
     for _ in range(count):
         fault = chance.choice([fault for name, fault in FAULTS.items() if name not in FOLLOW_UPS])
-        step = Step(fault.name, chance.choice(fault.formats), chance.choice(COINS), Decimal(chance.randint(100, 100000)) / 100, chance.choice(FIAT))
+        step = Step(
+            fault.name,
+            chance.choice(fault.formats),
+            chance.choice(COINS),
+            Decimal(chance.randint(100, 100000)) / 100,
+            chance.choice(FIAT),
+        )
         yield [step] + [Step(name, step.format) for name in FOLLOW_UPS if chance.random() < 0.3]
 
 
@@ -104,6 +110,7 @@ def random_stories(count, seed):
 @dataclass
 class Line:
     """What became of a step."""
+
     mark: str
     order: str
     step: Step
@@ -116,7 +123,9 @@ class Line:
         http = " ".join(str(answer.status or "-") for answer in self.answers)
         said = " / ".join(dict.fromkeys(answer.words for answer in self.answers if answer.status))
         what = words.say("en", f"fault.{self.step.name}") if self.step.name in FAULTS else self.step.name
-        line = LAYOUT.format(self.mark, self.order, self.step.format, what, http or "-", said or "-", ", ".join(self.inbox) or "-", self.state)
+        line = LAYOUT.format(
+            self.mark, self.order, self.step.format, what, http or "-", said or "-", ", ".join(self.inbox) or "-", self.state
+        )
         return line + (f"\n       should be: {self.problem}" if self.problem else "")
 
 
@@ -198,8 +207,10 @@ class Runner:
         for invoice in invoices:
             if invoice.order_id.startswith("CUSTOMER-"):
                 credited[invoice.order_id, invoice.coin.code] += invoice.paid
-        balances = self.database.rows("SELECT customer, currency, amount FROM balances WHERE customer = ANY (%s)",
-                                      [f"CUSTOMER-{invoice.order_id}" for invoice in invoices])
+        balances = self.database.rows(
+            "SELECT customer, currency, amount FROM balances WHERE customer = ANY (%s)",
+            [f"CUSTOMER-{invoice.order_id}" for invoice in invoices],
+        )
         return not sent_twice and {(row.customer, row.currency): row.amount for row in balances} == dict(credited)
 
 

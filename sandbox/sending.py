@@ -41,7 +41,9 @@ def send(url, body, content_type, *, seconds=0, hang_up=False, insecure=False):
     connection = connect(url, insecure)
     try:
         parts = urllib.parse.urlsplit(url)
-        connection.putrequest("POST", urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")), skip_accept_encoding=True)
+        connection.putrequest(
+            "POST", urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, "")), skip_accept_encoding=True
+        )
         connection.putheader("Content-Type", content_type)
         connection.putheader("Content-Length", str(len(body)))
         connection.endheaders()
@@ -76,4 +78,4 @@ def send_at_once(times, *arguments, **options):
 
 def pieces(body, count):
     size = max(1, -(-len(body) // count))
-    return [body[start:start + size] for start in range(0, len(body), size)]
+    return [body[start : start + size] for start in range(0, len(body), size)]

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The simulated service, a program of its own: its API, a checkout, and faults on demand. It stands in for CryptoCloud on a laptop.
+"""The simulated service, a program of its own: its API, a checkout, and faults on demand.
 
     sandbox/service.py --postback-url http://localhost:8000/postback
     sandbox/service.py --fault twice_at_once --order ORDER_1 --amount-usd 20 --postback-url http://localhost:8000/postback
@@ -30,14 +30,25 @@ SERVED = [name for name, fault in FAULTS.items() if not fault.breaks_shop]
 class Event:
     at: datetime
     fault: str
-    kind: str      # payment, request, answer, waiting, lost ...
+    kind: str  # payment, request, answer, waiting, lost ...
     what: object
 
 
 class Service:
     """One project of one merchant: its keys, its settings, its books, and what was sent so far."""
 
-    def __init__(self, postback_url, secret, *, api_key=None, shop_id="SANDBOXSHOP", format="json", pace=5.0, insecure=False, test_mode=False):
+    def __init__(
+        self,
+        postback_url,
+        secret,
+        *,
+        api_key=None,
+        shop_id="SANDBOXSHOP",
+        format="json",
+        pace=5.0,
+        insecure=False,
+        test_mode=False,
+    ):
         self.postback_url, self.secret, self.shop_id = postback_url, secret, shop_id
         # As the service's own: a JWT. The SECRET KEY is not one; people confuse them.
         self.api_key = api_key or postbacks.sign_token({"id": 1, "type": "project"}, secrets.token_hex(18))
@@ -55,8 +66,16 @@ class Service:
         """Runs a fault to its end; returns the answers."""
         fault = FAULTS[fault]
         format = format or self.format
-        run = Run(invoice, self.postback_url, self.secret, format if format in fault.formats else "json", self.pace, self.insecure,
-                  tell=lambda kind, what: (tell or self.note)(invoice, fault.name, kind, what), keep=self.books.add)
+        run = Run(
+            invoice,
+            self.postback_url,
+            self.secret,
+            format if format in fault.formats else "json",
+            self.pace,
+            self.insecure,
+            tell=lambda kind, what: (tell or self.note)(invoice, fault.name, kind, what),
+            keep=self.books.add,
+        )
         fault.run(run)
         return run.answers
 
@@ -69,6 +88,7 @@ class Service:
                 self.run(fault, invoice, format)
             finally:
                 self.running -= 1
+
         threading.Thread(target=work, daemon=True).start()
 
     def note(self, invoice, fault, kind, what):
@@ -114,8 +134,16 @@ def read_secret(given):
 
 def main():
     given = arguments()
-    service = Service(given.postback_url, read_secret(given.secret), api_key=given.api_key, shop_id=given.shop_id, format=given.format,
-                      pace=given.pace, insecure=given.insecure, test_mode=given.test_mode)
+    service = Service(
+        given.postback_url,
+        read_secret(given.secret),
+        api_key=given.api_key,
+        shop_id=given.shop_id,
+        format=given.format,
+        pace=given.pace,
+        insecure=given.insecure,
+        test_mode=given.test_mode,
+    )
     if given.fault:
         show(service, given.fault, Invoice(COINS[given.coin], given.amount_usd, given.order))
     else:
@@ -138,9 +166,14 @@ def spelled(kind, what):
 def serve(service, host, port):
     from pages import make_app  # Flask is not needed to send a postback
     from web import server_for
+
     service.base_url = f"http://{host}:{port}"
     server = server_for(make_app(service, host), host, port)
-    print(f"API      {service.base_url}/v2/invoice/\nAPI KEY  {service.api_key}\nshop_id  {service.shop_id}\nPages    {service.base_url}/", flush=True)
+    print(
+        f"API      {service.base_url}/v2/invoice/\nPages    {service.base_url}/\n"
+        f"API KEY  {service.api_key}\nshop_id  {service.shop_id}",
+        flush=True,
+    )
     server.serve_forever()
 
 

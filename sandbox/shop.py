@@ -33,10 +33,16 @@ class Shop:
     def place_order(self, price, fiat, coin):
         """The order's price in the coin is what the service asks for: the trigger compares with that."""
         order = self.database.value("INSERT INTO orders (price, fiat) VALUES (%s, %s) RETURNING id", price, fiat)
-        invoice = self.api.call("create", shop_id=self.shop_id, amount=str(price), currency=fiat, order_id=order,
-                                add_fields={"cryptocurrency": coin})
-        self.database.run("UPDATE orders SET invoice_id = %s, amount = %s, currency = %s WHERE id = %s",
-                          invoice["uuid"].removeprefix("INV-"), invoice["amount_to_pay"], invoice["currency"]["fullcode"], order)
+        invoice = self.api.call(
+            "create", shop_id=self.shop_id, amount=str(price), currency=fiat, order_id=order, add_fields={"cryptocurrency": coin}
+        )
+        self.database.run(
+            "UPDATE orders SET invoice_id = %s, amount = %s, currency = %s WHERE id = %s",
+            invoice["uuid"].removeprefix("INV-"),
+            invoice["amount_to_pay"],
+            invoice["currency"]["fullcode"],
+            order,
+        )
         return order
 
     def same_again(self, order):

@@ -36,6 +36,7 @@ SQL
 start_postback_proxy() {
   local port
   port=$(free_port)
-  start_background proxy "$port" env -u CC_SECRET PGUSER=postback_proxy HOST=127.0.0.1 PORT="$port" /usr/bin/python3 proxies/flask/app.py
+  start_background proxy "$port" \
+    env -u CC_SECRET PGUSER=postback_proxy HOST=127.0.0.1 PORT="$port" /usr/bin/python3 proxies/flask/app.py
   export CC_POSTBACK_URL=http://127.0.0.1:$port/postback
 }

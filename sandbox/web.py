@@ -12,7 +12,7 @@ LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 HEADERS = {
     # Nothing but our own files, and no script or style within a page: what a postback says cannot become either.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
-                               "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -43,7 +43,7 @@ def server_for(app, host, port):
 
 
 def check_origin(hosts):
-    """The pages obey this machine's user alone: no other site's form, and no foreign name that leads here. The API has its key."""
+    """The pages obey this machine's user alone: no other site's form, no foreign name that leads here. The API has its key."""
     if request.path.startswith("/v2/"):
         return
     origin = request.headers.get("Origin")

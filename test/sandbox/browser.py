@@ -15,8 +15,8 @@ from page import make_sandbox
 from service import Service
 from web import server_for
 
-SWITCHES = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking --disable-component-update
-    --disable-sync --disable-dev-shm-usage --hide-scrollbars""".split()
+SWITCHES = """--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking
+    --disable-component-update --disable-sync --disable-dev-shm-usage --hide-scrollbars""".split()
 
 
 def start_page(pace=0.3):
@@ -50,7 +50,9 @@ class Page:
         self.chrome.get(self.url + "/?" + "&".join(f"{name}={value}" for name, value in query.items()))
 
     def size(self, width, height):
-        self.chrome.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False})
+        self.chrome.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        )
 
     def find(self, css):
         return self.chrome.find_element(By.CSS_SELECTOR, css)
@@ -86,8 +88,10 @@ class Page:
 
     def inbox(self):
         """Each row's reason, or else its state, in the order of arrival."""
-        return self.run("return [...document.querySelectorAll('.row h4')].reverse()"
-                        ".map(row => (row.querySelector('.reason') || row.querySelector('mark')).innerText)")
+        return self.run(
+            "return [...document.querySelectorAll('.row h4')].reverse()"
+            ".map(row => (row.querySelector('.reason') || row.querySelector('mark')).innerText)"
+        )
 
     def console(self):
         return [entry["message"] for entry in self.chrome.get_log("browser")]

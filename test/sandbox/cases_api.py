@@ -12,11 +12,25 @@ from service import Service
 from web import server_for
 
 case = CASES = Cases()
-SAMPLE = set("""uuid created address currency date_finished expiry_date side_commission type_payments amount amount_ status invoice_status
+SAMPLE = set(
+    """uuid created address currency date_finished expiry_date side_commission type_payments amount amount_ status invoice_status
     is_email_required project tx_list amount_in_crypto amount_in_fiat amount_usd amount_to_pay amount_to_pay_usd amount_paid
-    amount_paid_usd fee fee_usd service_fee service_fee_usd received received_usd to_surcharge to_surcharge_usd total_rub step test_mode
-    type aml_enabled aml_side aml_checks links_invoice""".split())
-COIN = {"id", "code", "fullcode", "network", "name", "is_email_required", "stablecoin", "icon_base", "icon_network", "icon_qr", "order"}
+    amount_paid_usd fee fee_usd service_fee service_fee_usd received received_usd to_surcharge to_surcharge_usd total_rub step
+    test_mode type aml_enabled aml_side aml_checks links_invoice""".split()
+)
+COIN = {
+    "id",
+    "code",
+    "fullcode",
+    "network",
+    "name",
+    "is_email_required",
+    "stablecoin",
+    "icon_base",
+    "icon_network",
+    "icon_qr",
+    "order",
+}
 
 service = Service("http://127.0.0.1:9/", "the secret", pace=0.05)
 server = server_for(pages.make_app(service), "127.0.0.1", 0)
@@ -78,7 +92,9 @@ def _():
     for asked, hours in ((None, 24), ({"hours": 2, "minutes": 30}, 2.5)):
         invoice = create(add_fields={"time_to_pay": asked})
         made, end = (datetime.strptime(invoice[name], "%Y-%m-%d %H:%M:%S.%f") for name in ("created", "expiry_date"))
-        assert end - made == timedelta(hours=hours) and abs(made - datetime.now(timezone.utc).replace(tzinfo=None)) < timedelta(seconds=30)
+        assert end - made == timedelta(hours=hours) and abs(made - datetime.now(timezone.utc).replace(tzinfo=None)) < timedelta(
+            seconds=30
+        )
 
 
 @case("create: a price in rubles, a coin that is chosen")
@@ -98,7 +114,14 @@ def _():
         refused("amount is invalid", "create", shop_id="SANDBOXSHOP", amount=amount)
     refused("currency is invalid", "create", shop_id="SANDBOXSHOP", amount=1, currency="XXX")
     refused("currency is invalid", "create", shop_id="SANDBOXSHOP", amount=1, add_fields={"cryptocurrency": "DOGE"})
-    for wrong in ([], 7, {"cryptocurrency": []}, {"available_currencies": 7}, {"time_to_pay": "x"}, {"time_to_pay": {"hours": -1}}):
+    for wrong in (
+        [],
+        7,
+        {"cryptocurrency": []},
+        {"available_currencies": 7},
+        {"time_to_pay": "x"},
+        {"time_to_pay": {"hours": -1}},
+    ):
         status, answer = ask("create", {"shop_id": "SANDBOXSHOP", "amount": 1, "currency": {}, "add_fields": wrong or "x"})
         assert status == 400 and answer["status"] == "error", wrong
     refused("order_id is invalid", "create", shop_id="SANDBOXSHOP", amount=1, order_id="x" * 256)
@@ -152,15 +175,23 @@ def _():
 @case("static/create: currency, address, and a uuid of 32 characters")
 def _():
     wallet = ok("static/create", shop_id="SANDBOXSHOP", currency="USDT_TRC20", identify="customer 7")
-    assert set(wallet) == {"currency", "address", "uuid"} and len(wallet["uuid"]) == 32 and wallet["currency"]["fullcode"] == "USDT_TRC20"
+    assert (
+        set(wallet) == {"currency", "address", "uuid"}
+        and len(wallet["uuid"]) == 32
+        and wallet["currency"]["fullcode"] == "USDT_TRC20"
+    )
     refused("identify is required", "static/create", shop_id="SANDBOXSHOP", currency="USDT_TRC20")
     refused("currency is invalid", "static/create", shop_id="SANDBOXSHOP", identify="x")
 
 
 @case("a payment shows in info: partial, paid, overpaid, a test")
 def _():
-    for fault, status, confirmed, test in (("underpaid", "partial", "success", False), ("honest", "paid", "success", False),
-                                           ("overpaid", "overpaid", "success", False), ("test_mode", "paid", "success", True)):
+    for fault, status, confirmed, test in (
+        ("underpaid", "partial", "success", False),
+        ("honest", "paid", "success", False),
+        ("overpaid", "overpaid", "success", False),
+        ("test_mode", "paid", "success", True),
+    ):
         uuid = create()["uuid"]
         service.run(fault, service.books.find(uuid))
         found = ok("merchant/info", uuids=[uuid])[0]

@@ -41,8 +41,13 @@ def add(name, fault):
     @case(f"the button {WORDS[f'fault.{name}'][0]}: {', '.join(fault.inbox) or 'nothing arrives'}; {fault.order}")
     def _():
         order, page, database = press(name)
-        page.wait(lambda: len(page.inbox()) == len(fault.inbox) and page.texts("#service .log li")[:1] != ["Nothing yet."], "the rows")
-        page.wait(lambda: matches(page.inbox(), fault.inbox) and page.text("#order-state") == fault.order, f"{fault.inbox} {fault.order}")
+        page.wait(
+            lambda: len(page.inbox()) == len(fault.inbox) and page.texts("#service .log li")[:1] != ["Nothing yet."], "the rows"
+        )
+        page.wait(
+            lambda: matches(page.inbox(), fault.inbox) and page.text("#order-state") == fault.order,
+            f"{fault.inbox} {fault.order}",
+        )
         found = database.order(order)
         assert (found.paid_at is not None, found.parcels) == ((True, 1) if fault.order == "paid" else (False, 0)), found
         assert found.deposits == (3 if fault.order == "credited" else 0)
@@ -56,8 +61,15 @@ for one, its in FAULTS.items():
 
 @case("the summary says in a line what happened, and why")
 def _():
-    for name, words in (("honest", "paid, once"), ("underpaid", "Less was paid"), ("lost", "the database does not know"), ("forged", "by a stranger"),
-                        ("test_mode", "It is a test"), ("static_wallet", "balance is credited"), ("broken_trigger", "trigger failed")):
+    for name, words in (
+        ("honest", "paid, once"),
+        ("underpaid", "Less was paid"),
+        ("lost", "the database does not know"),
+        ("forged", "by a stranger"),
+        ("test_mode", "It is a test"),
+        ("static_wallet", "balance is credited"),
+        ("broken_trigger", "trigger failed"),
+    ):
         _, page, _ = press(name)
         page.wait(lambda: words in page.text("#summary"), f"{name}: {words}")
 
@@ -75,8 +87,10 @@ def _():
 @case("for what this version cannot mend, the statement is shown and its button is off; it can be sent again")
 def _():
     service, database, page = world()
-    for name, function, signature in (("lost", "cc_import", "cc_import(jsonb,text)"), ("expired", "cc_reverify",
-                                      "cc_reverify(text,timestamp with time zone,interval,integer,boolean)")):
+    for name, function, signature in (
+        ("lost", "cc_import", "cc_import(jsonb,text)"),
+        ("expired", "cc_reverify", "cc_reverify(text,timestamp with time zone,interval,integer,boolean)"),
+    ):
         press(name)
         page.wait(lambda: function in page.text("#database"), function)
         if database.has(signature):
@@ -94,20 +108,29 @@ def _():
     if not is_there:
         database.run(Path("test/sandbox/coming.sql").read_text())
     try:
-        for name, function in (("lost", "cc_import"), ("expired", "cc_reverify"), ("wrong_secret", "cc_reverify"), ("another_order", "cc_accept")):
+        for name, function in (
+            ("lost", "cc_import"),
+            ("expired", "cc_reverify"),
+            ("wrong_secret", "cc_reverify"),
+            ("another_order", "cc_accept"),
+        ):
             press(name)
             page.wait(lambda: function in page.text("#database"), function)
             assert page.texts("#database h3").count("Timeline") == 1
             assert is_there or "timeline of" in page.text("#database table") and "a <b>problem</b>" in page.text("#database")
             run_remedy(page, function)
-            page.wait(lambda: f"{function}: " in page.text("#service .log") and page.text("#order-state") == "paid", f"{name} paid")
+            page.wait(
+                lambda: f"{function}: " in page.text("#service .log") and page.text("#order-state") == "paid", f"{name} paid"
+            )
     finally:
         for function in () if is_there else ("cc_import", "cc_reverify", "cc_accept", "cc_timeline", "cc_health"):
             database.run(f"DROP FUNCTION {function}")
 
 
 def run_remedy(page, function):
-    page.run("[...document.querySelectorAll('.remedy')].find(form => form.innerText.includes(arguments[0])).querySelector('button').click()", function)
+    script = """[...document.querySelectorAll('.remedy')].find(one => one.innerText.includes(arguments[0]))
+        .querySelector('button').click()"""
+    page.run(script, function)
 
 
 @case("forged first, then paid: the same order; after that a fault takes a new one")
@@ -151,18 +174,26 @@ def _():
     page.wait(lambda: page.inbox() == ["invalid_json"], "markup")
     page.click(".row details[id^=body] summary")
     page.wait(lambda: "<script>document.title" in page.text(".row details[open] pre"), "the body as text")
-    assert page.chrome.title == "The payment service in a box" and not page.run("return document.querySelectorAll('main script, main img').length")
+    assert page.chrome.title == "The payment service in a box" and not page.run(
+        "return document.querySelectorAll('main script, main img').length"
+    )
 
 
 @case("the policy forbids scripts and styles within the page, and requests elsewhere")
 def _():
     _, _, page = world()
     page.console()
-    assert page.run("""const script = document.createElement("script"); script.textContent = "window.taken = 1"; document.body.append(script);
-        return window.taken === undefined""")
-    assert page.chrome.execute_async_script("""const done = arguments[0];
-        fetch("http://127.0.0.1:9/").then(() => done(false), () => done(true))""")
-    assert page.run("""const image = new Image(); image.src = "http://localhost:9/x.png"; document.body.append(image); return true""")
+    assert page.run(
+        """const script = document.createElement("script"); script.textContent = "window.taken = 1"; document.body.append(script);
+        return window.taken === undefined"""
+    )
+    assert page.chrome.execute_async_script(
+        """const done = arguments[0];
+        fetch("http://127.0.0.1:9/").then(() => done(false), () => done(true))"""
+    )
+    assert page.run(
+        """const image = new Image(); image.src = "http://localhost:9/x.png"; document.body.append(image); return true"""
+    )
     said = page.console()
     assert sum("Content Security Policy" in line or "violates" in line for line in said) >= 3, said
     page.open()
@@ -179,8 +210,12 @@ def _():
         reached.append(page.run("return document.activeElement.id"))
         if reached[-1] == "fault-broken_trigger":
             break
-    assert [id for id in reached if id.startswith("fault-")] == [f"fault-{name}" for kind in
-            dict.fromkeys(fault.kind for fault in FAULTS.values()) for name, fault in FAULTS.items() if fault.kind == kind], reached
+    assert [id for id in reached if id.startswith("fault-")] == [
+        f"fault-{name}"
+        for kind in dict.fromkeys(fault.kind for fault in FAULTS.values())
+        for name, fault in FAULTS.items()
+        if fault.kind == kind
+    ], reached
     page.chrome.switch_to.active_element.send_keys(Keys.ENTER)
     page.wait(lambda: page.inbox() == ["failed"], "pressed")
     assert page.run("return document.activeElement.id") == "fault-broken_trigger"
@@ -207,7 +242,9 @@ def _():
     _, page, _ = press("another_order")
     page.wait(lambda: len(page.inbox()) == 2, "two rows")
     page.size(360, 800)
-    wide, high = page.run("return [document.documentElement.scrollWidth, document.querySelector('#database').getBoundingClientRect().top]")
+    wide, high = page.run(
+        "return [document.documentElement.scrollWidth, document.querySelector('#database').getBoundingClientRect().top]"
+    )
     page.size(1500, 1100)
     assert wide <= 360 and high > 800, (wide, high)
 
@@ -217,7 +254,9 @@ def _():
     _, page, _ = press("broken_trigger")
     page.wait(lambda: page.inbox() == ["failed"], "failed")
     for scheme in ("light", "dark"):
-        page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]})
+        page.chrome.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia", {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+        )
         weak = page.run(CONTRAST)
         assert not weak, (scheme, weak)
     page.chrome.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
@@ -228,10 +267,12 @@ const numbers = color => color.match(/[\\d.]+/g).map(Number);
 const light = ([r, g, b]) => [r, g, b].map(v => v / 255).map(v => v <= .03928 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
 const behind = one => { for (; one; one = one.parentElement) {
-    const color = numbers(getComputedStyle(one).backgroundColor); if (color.length === 3 || color[3] > 0) return color; } return [255, 255, 255]; };
+    const color = numbers(getComputedStyle(one).backgroundColor);
+    if (color.length === 3 || color[3] > 0) return color; } return [255, 255, 255]; };
 const weak = [];
 for (const one of document.querySelectorAll("body *")) {
-    if (![...one.childNodes].some(node => node.nodeType === 3 && node.textContent.trim()) || one.closest("[disabled], svg")) continue;
+    if (one.closest("[disabled], svg")) continue;
+    if (![...one.childNodes].some(node => node.nodeType === 3 && node.textContent.trim())) continue;
     const [a, b] = [light(numbers(getComputedStyle(one).color)), light(behind(one))];
     const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
     if (ratio < 4.5) weak.push([one.tagName, one.className, one.innerText.slice(0, 20), ratio.toFixed(2)]);
@@ -242,10 +283,14 @@ return weak;"""
 @case("every control has a name, and every word is there in both languages")
 def _():
     _, _, page = world()
-    nameless = page.run("""return [...document.querySelectorAll("input, select, button, a")]
-        .filter(one => !(one.labels?.length || one.innerText.trim())).map(one => one.outerHTML)""")
+    nameless = page.run(
+        """return [...document.querySelectorAll("input, select, button, a")]
+        .filter(one => !(one.labels?.length || one.innerText.trim())).map(one => one.outerHTML)"""
+    )
     assert not nameless, nameless
-    needed = [f"{kind}.{name}" for name in FAULTS for kind in ("fault", "does")] + [f"kind.{fault.kind}" for fault in FAULTS.values()]
+    needed = [f"{kind}.{name}" for name in FAULTS for kind in ("fault", "does")] + [
+        f"kind.{fault.kind}" for fault in FAULTS.values()
+    ]
     assert not [key for key in needed if key not in WORDS]
     assert all(english and russian for english, russian in WORDS.values())
 
@@ -263,8 +308,14 @@ def _():
 @case("what nobody can mean is refused: an unknown fault, coin or price, another site's form")
 def _():
     _, _, page = world()
-    for data, headers in ((b"fault=nonsense", {}), (b"price=-1&fiat=USD&coin=TON", {}), (b"price=NaN&fiat=USD&coin=TON", {}),
-                          (b"price=1&fiat=USD&coin=DOGE", {}), (b"remedy=99999", {}), (b"fault=honest", {"Origin": "http://evil.example"})):
+    for data, headers in (
+        (b"fault=nonsense", {}),
+        (b"price=-1&fiat=USD&coin=TON", {}),
+        (b"price=NaN&fiat=USD&coin=TON", {}),
+        (b"price=1&fiat=USD&coin=DOGE", {}),
+        (b"remedy=99999", {}),
+        (b"fault=honest", {"Origin": "http://evil.example"}),
+    ):
         try:
             urllib.request.urlopen(urllib.request.Request(page.url, data, headers))
             raise AssertionError(data)
@@ -276,5 +327,9 @@ def _():
 def _():
     _, _, page = world()
     # chrome: is the browser's own empty page; port 9 is what the policy forbade above.
-    foreign = [url for url in page.asked() if not url.startswith((page.url, "data:", "chrome:", "http://127.0.0.1:9/", "http://localhost:9/"))]
+    foreign = [
+        url
+        for url in page.asked()
+        if not url.startswith((page.url, "data:", "chrome:", "http://127.0.0.1:9/", "http://localhost:9/"))
+    ]
     assert not foreign, foreign

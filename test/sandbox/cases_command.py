@@ -31,8 +31,10 @@ def add(name, format):
         run = service("--fault", name, "--format", format, "--order", order)
         assert run.returncode == 0, run.stdout + run.stderr
         assert os.environ["CC_SECRET"] not in run.stdout + run.stderr
-        found = [row.reason or row.state for row in database.rows(
-            "SELECT reason, state FROM cc_inbox WHERE strpos(body, %s) > 0 ORDER BY id", order)]
+        found = [
+            row.reason or row.state
+            for row in database.rows("SELECT reason, state FROM cc_inbox WHERE strpos(body, %s) > 0 ORDER BY id", order)
+        ]
         if name == "markup":  # it names an invoice alone
             found = [database.value("SELECT reason FROM cc_inbox ORDER BY id DESC LIMIT 1")]
         expected = Counter(FAULTS[name].inbox)

@@ -18,7 +18,9 @@ def cases():
 
 
 def run(*options, **environment):
-    return subprocess.run([sys.executable, "sandbox/scenario.py", *options], env=os.environ | environment, capture_output=True, text=True)
+    return subprocess.run(
+        [sys.executable, "sandbox/scenario.py", *options], env=os.environ | environment, capture_output=True, text=True
+    )
 
 
 @case("every fault becomes what it must")
@@ -42,7 +44,9 @@ def _():
 @case("a wrong end is found: an order that somebody paid by hand")
 def _():
     database = Database()
-    database.run("""CREATE FUNCTION always() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.paid_at = now(); RETURN NEW; END$$""")
+    database.run(
+        """CREATE FUNCTION always() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN NEW.paid_at = now(); RETURN NEW; END$$"""
+    )
     database.run("CREATE TRIGGER always BEFORE UPDATE ON orders FOR EACH ROW EXECUTE FUNCTION always()")
     try:
         done = run("--scenario", "-", CC_SCENARIO="forged")
@@ -60,7 +64,11 @@ def _():
 
 @case("a file's faults are told by line")
 def _():
-    for text, words in (("honest\nnonsense", "line 2: there is no fault nonsense"), ("repair", "line 1: repair follows a fault"), ("lost x", "line 1")):
+    for text, words in (
+        ("honest\nnonsense", "line 2: there is no fault nonsense"),
+        ("repair", "line 1: repair follows a fault"),
+        ("lost x", "line 1"),
+    ):
         try:
             parse(text)
             raise AssertionError(text)

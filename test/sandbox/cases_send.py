@@ -70,7 +70,11 @@ def _():
 
 @case("what is wrong is said in a line")
 def _():
-    for options, words in ((("--project", "nobody"), "no project nobody"), (("--amount", "x"), "number"), (("--nonsense",), "--nonsense")):
+    for options, words in (
+        (("--project", "nobody"), "no project nobody"),
+        (("--amount", "x"), "number"),
+        (("--nonsense",), "--nonsense"),
+    ):
         run = send(*options)
         assert run.returncode == 2 and words in run.stderr and "Traceback" not in run.stderr, run
 

@@ -6,4 +6,5 @@ class Cases(list):
         def add(function):
             self.append((name, function))
             return function
+
         return add

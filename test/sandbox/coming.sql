@@ -22,8 +22,10 @@ CREATE FUNCTION cc_reverify(project text DEFAULT NULL, since timestamptz DEFAULT
                cc_verify_postback(b.body, b.content_type, s.secret, b.received_at, coalesce(cc_reverify.leeway, '0')) AS v
          WHERE b.state = 'rejected' AND s.secret IS NOT NULL AND v.verified)
     SELECT 'applied', NULL, count(r.http_status)
-      FROM judged AS j, cc_receive(cc_sample_postback(j.secret, invoice_id => j.invoice_id, order_id => j.order_id,
-                                                      amount_crypto => j.amount_crypto, currency => j.currency), 'application/json', j.name) AS r
+      FROM judged AS j,
+           cc_receive(cc_sample_postback(j.secret, invoice_id => j.invoice_id, order_id => j.order_id,
+                                         amount_crypto => j.amount_crypto, currency => j.currency),
+                      'application/json', j.name) AS r
 $$;
 
 CREATE FUNCTION cc_accept(inbox_id bigint, reassign boolean DEFAULT false) RETURNS text
