@@ -2,6 +2,7 @@
 "use strict";
 
 const EVERY = 1000;
+let forms = 0; // sent and answered so far: what was asked for before the last one is stale
 
 function renew(html) {
   const page = new DOMParser().parseFromString(html, "text/html");
@@ -20,8 +21,12 @@ function renew(html) {
 }
 
 async function look() {
+  const sent = forms;
   try {
-    if (!document.hidden) renew(await (await fetch(location.href)).text());
+    if (!document.hidden) {
+      const html = await (await fetch(location.href)).text();
+      if (sent === forms) renew(html);
+    }
   } catch {
     // The sandbox has ended, or is busy. The next look will tell.
   }
@@ -31,10 +36,13 @@ async function look() {
 document.addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
+  const mine = ++forms;
   const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form, event.submitter)) });
-  if (!answer.redirected) return;
+  const html = await answer.text();
+  if (!answer.redirected || mine !== forms) return;
+  forms++;
   if (answer.url !== location.href) history.pushState(null, "", answer.url);
-  renew(await answer.text());
+  renew(html);
 });
 
 addEventListener("popstate", () => location.reload());
