@@ -12,7 +12,7 @@ WORDS = {
     ),
     "made_up": (
         "All of this is made up. No request leaves this machine.",
-        "Всё это понарошку. Ни один запрос не покидает этот компьютер.",
+        "Всё это понарошку. Запросы не покидают этот компьютер.",
     ),
     # The shop
     "price": ("Price", "Цена"),
