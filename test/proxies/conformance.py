@@ -647,12 +647,12 @@ def _(p):
 def _(p):
     url = p.url.geturl() + "/postback/shop"
     for options in ("", "--format form --secret", "--forged --secret", "--expired --format form", "--replay", "--replay --format form --secret"):
-        command = ["script/send-postback", "--project", "shop", "--order", MARK, "--amount", "12.50", "--currency", "USDT_TRC20", *options.split()]
+        command = ["script/send-postback", "--project", "shop", "--order", MARK, "--amount", "12.25", "--currency", "USDT_TRC20", *options.split()]
         run = subprocess.run([*command, url], input=SECRETS["shop"] + "\n", capture_output=True, text=True)
         assert run.returncode == 0, f"{command}: {run.stdout[-500:]}{run.stderr}"
         sent = newest()[0].body.decode()
         assert token_of(newest()[0].body) not in run.stdout + run.stderr and SECRETS["shop"] not in run.stdout + run.stderr
-        assert MARK in run.stdout and "USDT_TRC20" in sent and ("125.0" if "--replay" in options else "12.50") in sent, sent
+        assert MARK in run.stdout and "USDT_TRC20" in sent and ("122.5" if "--replay" in options else "12.25") in sent, sent
 
 
 @case("the role can do nothing else")

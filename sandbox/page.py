@@ -1,0 +1,168 @@
+#!/usr/bin/python3
+"""The sandbox: the shop, the service and the database's view of both, on one page. script/sandbox starts it.
+
+CC_POSTBACK_URL, CC_SECRET and PORT say where postbacks go, what signs them and where the page is; PG* lead to the database.
+"""
+import os
+import threading
+from decimal import Decimal, InvalidOperation
+
+import psycopg
+from flask import Blueprint, abort, redirect, render_template, request, url_for
+
+import remedies
+from api import make_api
+from database import Database
+from faults import FAULTS
+from pages import chosen_format, make_pages
+from service import Service
+from shop import COINS, FIAT, Api, Shop
+from web import new_app, server_for
+from words import WORDS
+
+
+class View:
+    """All that the page shows of one order."""
+
+    def __init__(self, database, service, api, id):
+        self.order = order = id and database.order(id)
+        if not order:
+            return
+        self.invoice = service.books.find(order.invoice_id)
+        self.rows = database.inbox(order)
+        self.timeline = database.timeline(order)
+        self.explained = {row.id: database.explanation(row) for row in self.rows}
+        self.why = {row.id: why(row, order) for row in self.rows}
+        self.remedies = {
+            row.id: remedies.for_row(database, row, order, service.new_key_of(order.invoice_id)) for row in self.rows
+        }
+        self.remedy = remedies.for_order(self.invoice, self.rows, api)
+        self.possible = {
+            name for name in (remedies.APPLY, remedies.REVERIFY, remedies.ACCEPT, remedies.IMPORT) if database.has(name)
+        }
+
+    @property
+    def summary(self):
+        if not self.order:
+            return "none"
+        if self.order.paid_at:
+            return "paid" if self.order.parcels == 1 else "twice"
+        if self.order.deposits:
+            return "credited"
+        if self.remedy:
+            return "lost"
+        return "open" if self.rows else "waiting"
+
+    def find_remedy(self, place):
+        """A remedy by the row that it stands at, or "order"."""
+        return (
+            self.remedy if place == "order" else next((self.remedies[row.id] for row in self.rows if str(row.id) == place), None)
+        )
+
+
+def why(row, order):
+    """The key of the sentence that says why a row is as it is."""
+    if row.state == "rejected":
+        return row.reason if f"why.{row.reason}" in WORDS else "rejected"
+    if row.state != "applied":
+        return row.state
+    if row.is_test:
+        return "applied.test"
+    if (row.order_id or "").startswith("CUSTOMER-"):
+        return "applied.credited"
+    return "applied.paid" if order.paid_at else "applied.under"
+
+
+def make_page(service, database, shop):
+    page = Blueprint("sandbox", __name__)
+
+    @page.get("/")
+    def show():
+        id = request.args.get("order")
+        orders = database.orders()
+        view = View(database, service, shop.api, id or (orders[0].id if orders else None))
+        return render_template(
+            "sandbox.html", view=view, orders=orders, coins=COINS, fiat=FIAT, health=database.health(), columns=True
+        )
+
+    @page.post("/")
+    def act():
+        form = request.form
+        if "fault" in form:
+            return go(press(current(), form["fault"]))
+        if "remedy" in form:
+            return go(mend(current(), form["remedy"]))
+        return go(shop.place_order(price(form.get("price")), one_of(FIAT, form.get("fiat")), one_of(COINS, form.get("coin"))))
+
+    def current():
+        return database.order(request.args.get("order") or database.orders(1)[0].id) or abort(404)
+
+    def press(order, name):
+        """A fault takes a fresh order where this one has money already: one story an order."""
+        fault = FAULTS.get(name) or abort(400)
+        if name != "again" and is_used(order):
+            order = database.order(shop.same_again(order))
+        if fault.breaks_shop:
+            shop.break_trigger(order.id)
+        service.start(name, service.books.find(order.invoice_id) or abort(404), chosen_format())
+        return order.id
+
+    def is_used(order):
+        invoice = service.books.find(order.invoice_id)
+        return not invoice or invoice.status != "created" or order.deposits
+
+    def mend(order, place):
+        view = View(database, service, shop.api, order.id)
+        remedy = view.find_remedy(place)
+        if not remedy or remedy.needs not in view.possible:
+            abort(409)
+        try:
+            said = remedies.carry_out(database, remedy)
+        except psycopg.Error as error:
+            said = str(error)
+        service.note(view.invoice, remedy.name, "remedy", f"{remedy.name}: {said}")
+        return order.id
+
+    return page
+
+
+def go(order):
+    return redirect(url_for("sandbox.show", order=order), 303)
+
+
+def one_of(choices, chosen):
+    return chosen if chosen in choices else abort(400)
+
+
+def price(text):
+    try:
+        value = Decimal(text or "")
+    except InvalidOperation:
+        abort(400)
+    return value if value.is_finite() and Decimal("0.01") <= value <= 1_000_000 else abort(400)
+
+
+def make_sandbox(service, database):
+    """One program with all of it. The shop still goes through the API, over HTTP."""
+    shop = Shop(database, Api(service.base_url, service.api_key), service.shop_id)
+    app = new_app()
+    app.register_blueprint(make_api(service))
+    app.register_blueprint(
+        make_page(service, database, shop)
+    )  # before the service's own list of invoices, which has the same URL
+    app.register_blueprint(make_pages(service))
+    return app, shop
+
+
+def main():
+    port = int(os.environ["PORT"])
+    service = Service(os.environ["CC_POSTBACK_URL"], os.environ["CC_SECRET"], pace=float(os.environ.get("CC_PACE", 5)))
+    service.base_url = f"http://127.0.0.1:{port}"
+    app, shop = make_sandbox(service, Database())
+    server = server_for(app, "127.0.0.1", port)
+    threading.Thread(target=shop.place_order, args=(20, "USD", "USDT_TRC20")).start()  # a first one, to begin with
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

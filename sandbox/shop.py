@@ -1,0 +1,53 @@
+"""The demo shop: takes orders, and has the service make an invoice for each. It never hears of postbacks: the database does."""
+import http.client
+import json
+from decimal import Decimal
+from urllib.parse import urlsplit
+
+COINS = ("USDT_TRC20", "USDT_TON", "BTC", "ETH", "TON", "TRX", "LTC", "SOL", "BNB")
+FIAT = ("USD", "RUB")
+
+
+class Api:
+    """The little that a shop needs of the service's API. Only the base URL differs from the real one."""
+
+    def __init__(self, base_url, api_key):
+        self.base_url, self.api_key = base_url, api_key
+
+    def call(self, path, **request):
+        base = urlsplit(self.base_url)
+        connection = http.client.HTTPConnection(base.hostname, base.port, timeout=20)
+        headers = {"Authorization": f"Token {self.api_key}", "Content-Type": "application/json"}
+        connection.request("POST", f"/v2/invoice/{path}", json.dumps(request), headers)
+        answer = json.loads(connection.getresponse().read(), parse_float=Decimal)
+        connection.close()
+        if answer["status"] != "success":
+            raise RuntimeError(f"{path}: {answer['result']}")
+        return answer["result"]
+
+
+class Shop:
+    def __init__(self, database, api, shop_id):
+        self.database, self.api, self.shop_id = database, api, shop_id
+
+    def place_order(self, price, fiat, coin):
+        """The order's price in the coin is what the service asks for: the trigger compares with that."""
+        order = self.database.value("INSERT INTO orders (price, fiat) VALUES (%s, %s) RETURNING id", price, fiat)
+        invoice = self.api.call(
+            "create", shop_id=self.shop_id, amount=str(price), currency=fiat, order_id=order, add_fields={"cryptocurrency": coin}
+        )
+        self.database.run(
+            "UPDATE orders SET invoice_id = %s, amount = %s, currency = %s WHERE id = %s",
+            invoice["uuid"].removeprefix("INV-"),
+            invoice["amount_to_pay"],
+            invoice["currency"]["fullcode"],
+            order,
+        )
+        return order
+
+    def same_again(self, order):
+        """Another order of the same things."""
+        return self.place_order(order.price, order.fiat, order.currency)
+
+    def break_trigger(self, order):
+        self.database.run("INSERT INTO stocktaking VALUES (%s) ON CONFLICT DO NOTHING", order)

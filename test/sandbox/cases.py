@@ -1,0 +1,32 @@
+"""What test/sandbox/run checks: cases.py [PART...]. PG* lead to the shop's database, CC_POSTBACK_URL to its proxy."""
+import importlib
+import os
+import sys
+import traceback
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "sandbox"), str(ROOT / "test" / "sandbox")]
+os.chdir(ROOT)
+
+PARTS = ("api", "command", "send", "scenario", "browser")  # and "pictures", when asked for
+
+
+def main():
+    passed, failed = 0, 0
+    for part in sys.argv[1:] or PARTS:
+        for name, case in importlib.import_module(f"cases_{part}").cases():
+            try:
+                case()
+                passed += 1
+                print(f"ok      {part:<9} {name}", flush=True)
+            except Exception as problem:  # whatever it is, the other cases go on
+                failed += 1
+                print(f"not ok  {part:<9} {name}: {type(problem).__name__}: {problem}", flush=True)
+                traceback.print_exc()
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(failed > 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,10 @@
+"""Collects the cases of a part: each is a function under @case("what is true")."""
+
+
+class Cases(list):
+    def __call__(self, name):
+        def add(function):
+            self.append((name, function))
+            return function
+
+        return add
