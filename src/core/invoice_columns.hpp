@@ -64,6 +64,7 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"token_expires_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "exp of the newest postback"},
     {"received_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "time of receipt of the first postback"},
     {"updated_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "time of receipt of the last postback that was applied"},
+    {"amounts_expire_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "", "exp of the postback that the amounts are from"},
 });
 inline constexpr std::size_t kInvoiceColumnCount = kInvoiceColumns.size();
 

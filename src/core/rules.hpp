@@ -130,7 +130,8 @@ constexpr bool IsJudgedAgain(Reason reason) noexcept {
 
 /// A verified postback beside the invoice that it is about; it does not contradict it, or a person accepted it.
 struct Update {
-  bool is_newer;
+  bool is_newer;        ///< than anything that is known of the invoice
+  bool is_newer_amount; ///< than the postback that the invoice's amounts are from
   bool is_paid;         ///< the invoice was paid before
   bool says_paid;       ///< the postback says paid
   bool same_amount;     ///< amount_crypto and currency are those of the invoice
@@ -152,7 +153,7 @@ constexpr Merge MergeOf(ColumnGroup group, const Update& update) noexcept {
       if (sets_paid_at) return Merge::kTake;
       if (!update.is_paid) return update.is_newer ? Merge::kReplace : Merge::kFill;
       if (!update.says_paid) return Merge::kKeep;
-      return update.is_newer ? Merge::kReplace : update.same_amount ? Merge::kFill : Merge::kKeep;
+      return update.is_newer_amount ? Merge::kReplace : update.same_amount ? Merge::kFill : Merge::kKeep;
     case ColumnGroup::kDetail:
       if (update.is_accepted) return Merge::kReplace;
       if (update.is_paid && update.is_newer && !update.says_paid) return Merge::kKeep;

@@ -40,6 +40,7 @@ constexpr std::size_t kAmountPaid = InvoiceColumnIndex("amount_paid");
 constexpr std::size_t kTokenExpiresAt = InvoiceColumnIndex("token_expires_at");
 constexpr std::size_t kReceivedAt = InvoiceColumnIndex("received_at");
 constexpr std::size_t kUpdatedAt = InvoiceColumnIndex("updated_at");
+constexpr std::size_t kAmountsExpireAt = InvoiceColumnIndex("amounts_expire_at");
 
 // --- The table ---
 
@@ -225,6 +226,7 @@ InvoiceRow NewInvoice(const DeliveryContext& context, const Delivery& delivery) 
   row.Set(kProject, context.project);
   row.Set(kReceivedAt, context.received_at);
   row.Set(kUpdatedAt, context.received_at);
+  row.Set(kAmountsExpireAt, row.At(kTokenExpiresAt));
   if (SaysPaid(context, delivery, row.At(kIsTest))) row.Set(kPaidAt, context.received_at);
   SetPayment(row);
   return row;
@@ -264,6 +266,8 @@ Update UpdateBy(const DeliveryContext& context, const Delivery& delivery, const 
   const NullableDatum is_test = given.nulls[kIsTest] ? known.At(kIsTest) : given.At(kIsTest);
   return {.is_newer = IsNewer(DatumGetTimestampTz(given.values[kTokenExpiresAt]), RankOf(StatusOf(given)),
                               DatumGetTimestampTz(known.values[kTokenExpiresAt]), RankOf(StatusOf(known))),
+          .is_newer_amount = DatumGetTimestampTz(given.values[kTokenExpiresAt]) >=
+                             DatumGetTimestampTz(known.values[known.nulls[kAmountsExpireAt] ? kTokenExpiresAt : kAmountsExpireAt]),
           .is_paid = !known.nulls[kPaidAt],
           .says_paid = SaysPaid(context, delivery, is_test),
           .same_amount = !Differ(given, known, kCurrency) &&
@@ -288,6 +292,8 @@ InvoiceRow MergeRows(const DeliveryContext& context, const InvoiceRow& given, co
   if (DatumGetTimestampTz(given.values[kTokenExpiresAt]) > DatumGetTimestampTz(known.values[kTokenExpiresAt]))
     row.Set(kTokenExpiresAt, given.At(kTokenExpiresAt));
   row.Set(kUpdatedAt, context.received_at);
+  const Merge amounts = MergeOf(ColumnGroup::kMoney, update);
+  if (amounts == Merge::kTake || amounts == Merge::kReplace) row.Set(kAmountsExpireAt, given.At(kTokenExpiresAt));
   if (update.says_paid && !update.is_paid) row.Set(kPaidAt, context.received_at);
   SetPayment(row);
   return row;

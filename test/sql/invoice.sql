@@ -29,9 +29,9 @@ SELECT info ->> 'uuid' AS uuid, paid_at = received_at AND updated_at = received_
 -- Odd values cost a column, never a payment
 SELECT receive('ODD', '{"address": 5, "currency": "BNB", "invoice_status": null, "status": {}, "test_mode": "maybe", "amount": "abc", "amount_usd": " 1.50 ", "fee": 1e400,
     "received": "1e-6", "fee_usd": true, "service_fee": [], "tx_list": ["a", 1], "created": "yesterday", "expiry_date": "2026-02-30 00:00:00", "date_finished": 5}');
-SELECT receive('ODD2', '{"address": "", "currency": {"network": "BSC"}, "tx_list": [], "test_mode": 0, "created": "2026-01-27T10:20:04Z", "expiry_date": "2026-01-27 10:20:04.1234567", "date_finished": "2026-01-27 10:20:04+02:00"}');
+SELECT receive('STRANGE', '{"address": "", "currency": {"network": "BSC"}, "tx_list": [], "test_mode": 0, "created": "2026-01-27T10:20:04Z", "expiry_date": "2026-01-27 10:20:04.1234567", "date_finished": "2026-01-27 10:20:04+02:00"}');
 SELECT invoice_id, paid_at IS NOT NULL AS paid, address, network, invoice_status, payment_status, is_test, amount, amount_usd, fee, received, fee_usd, service_fee, tx_list, created_at, expires_at, finished_at
-  FROM cc_invoice WHERE invoice_id LIKE 'ODD%' ORDER BY 1;
+  FROM cc_invoice WHERE invoice_id IN ('ODD', 'STRANGE') ORDER BY 1;
 -- invoice_info of other shapes, and as JSON within a form
 SELECT info, (SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1) FROM unnest(ARRAY['null', '"text"', '[1]', '7', 'true']) AS info,
     LATERAL (SELECT * FROM cc_receive(jsonb_set(cc_sample_postback('s3cret', invoice_id => 'SHAPE' || info)::jsonb, '{invoice_info}', info::jsonb)::text, NULL)) AS r;
@@ -76,6 +76,21 @@ SELECT is_test, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = '
 UPDATE cc_project SET accept_test_payments = true;
 SELECT receive('TEST', '{"test_mode": true, "fee": 3}', 6), receive('TEST2', '{"test_mode": true}');
 SELECT invoice_id, is_test, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id LIKE 'TEST%' ORDER BY 1;
+
+-- Amounts: when paid_at is set they are the paying postback's; a newer canceled changes the status alone; a top-up behind it counts
+SELECT receive('M3', '{"status": "canceled", "invoice_status": "canceled"}', 6, 'pending', 1000), receive('M3', '{}', 5, amount => 1);
+SELECT status, payment_status, amount_crypto, amount_paid, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'M3';
+SELECT receive('TOPUP', '{}', 1, amount => 4), receive('TOPUP', '{"status": "canceled", "invoice_status": "canceled"}', 5, amount => 4), receive('TOPUP', '{}', 3, amount => 10),
+       receive('TOPUP', '{}', 2, amount => 20);
+SELECT status, payment_status, amount_crypto, amount_paid FROM cc_invoice WHERE invoice_id = 'TOPUP';
+-- A form that pays after a JSON that did not: no amount of the older one stays beside it
+SELECT receive('FORM3', '{"status": "partial", "invoice_status": "created", "amount_paid": 0.4}', 4), receive('FORM3', minutes => 5, content_type => 'application/x-www-form-urlencoded');
+SELECT amount_crypto, amount_paid, amount_usd, payment, network, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'FORM3';
+-- What cannot be understood never counts as real or as success
+SELECT info, receive('ODD' || n, info::jsonb) FROM unnest(ARRAY['{"test_mode": 1.0}', '{"test_mode": "yes"}', '{"test_mode": [true]}', '{"invoice_status": ["success"]}', '{"invoice_status": 1}', '{"test_mode": "0"}']) WITH ORDINALITY AS i (info, n);
+SELECT state FROM cc_receive(jsonb_set(cc_sample_postback('s3cret', invoice_id => 'ODD7')::jsonb, '{invoice_info}', '"{\"test_mode\": true}"')::text, NULL) AS r, LATERAL (SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1) AS s;
+SELECT state FROM cc_receive(jsonb_set(cc_sample_postback('s3cret', invoice_id => 'ODD8')::jsonb, '{invoice_info}', '"{\"test_mode\": tr"')::text, NULL) AS r, LATERAL (SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1) AS s;
+SELECT invoice_id, is_test, invoice_status, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id ~ 'ODD\d' ORDER BY 1;
 
 DROP TABLE cc_project, cc_inbox, cc_invoice;
 DROP FUNCTION receive;

@@ -102,8 +102,8 @@ TEST(Contradiction, IsAnotherCurrencyOrLessMoneyOncePaid) {
 
 // --- How a postback changes a known invoice ---
 
-constexpr Update kNewer{.is_newer = true, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
-constexpr Update kOlder{.is_newer = false, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
+constexpr Update kNewer{.is_newer = true, .is_newer_amount = true, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
+constexpr Update kOlder{.is_newer = false, .is_newer_amount = false, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
 
 constexpr Update Paid(Update update) {
   update.is_paid = true;
@@ -146,6 +146,36 @@ TEST(Merge, ANewerCanceledChangesTheStatusAlone) {
 TEST(Merge, ATopUpReplacesTheAmounts) {
   EXPECT_EQ(MergeOf(ColumnGroup::kMoney, Paid(SaysPaid(kNewer))), Merge::kReplace);
   EXPECT_EQ(MergeOf(ColumnGroup::kDetail, Paid(SaysPaid(kNewer))), Merge::kReplace);
+}
+
+TEST(Merge, ATopUpBehindANewerCanceledReplacesTheAmountsAlone) {
+  Update update = Paid(SaysPaid(kOlder));
+  update.is_newer_amount = true;
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, update), Merge::kReplace);
+  EXPECT_EQ(MergeOf(ColumnGroup::kStatus, update), Merge::kFill);
+}
+
+TEST(Merge, AnAcceptedOneIsFollowedWhateverItContradicts) {
+  Update update = Paid(kOlder);
+  update.is_accepted = true;
+  EXPECT_EQ(MergeOf(ColumnGroup::kOrder, update), Merge::kReplace);
+  EXPECT_EQ(MergeOf(ColumnGroup::kStatus, update), Merge::kReplace);
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, update), Merge::kTake);
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, SameAmount(update)), Merge::kReplace);
+}
+
+TEST(Acceptable, IsAConflictOrATokenThatAnotherOneSpent) {
+  EXPECT_TRUE(IsAcceptable(State::kConflict, Reason::kVerified));
+  EXPECT_TRUE(IsAcceptable(State::kRejected, Reason::kTokenReused));
+  EXPECT_FALSE(IsAcceptable(State::kRejected, Reason::kBadSignature));
+  EXPECT_FALSE(IsAcceptable(State::kFailed, Reason::kVerified));
+}
+
+TEST(JudgedAgain, IsWhatSecretsSettingsAndClocksCanOvercome) {
+  for (const Reason reason : {Reason::kBadSignature, Reason::kTokenExpired, Reason::kTokenNotYetValid, Reason::kUnknownProject, Reason::kMissingOrderId})
+    EXPECT_TRUE(IsJudgedAgain(reason)) << ReasonWord(reason);
+  for (const Reason reason : {Reason::kInvalidJson, Reason::kTokenReused, Reason::kInvoiceMismatch, Reason::kMalformedToken})
+    EXPECT_FALSE(IsJudgedAgain(reason)) << ReasonWord(reason);
 }
 
 TEST(Merge, AnOlderOneFillsAmountsOnlyWhereItSaysTheSamePayment) {
