@@ -1,0 +1,373 @@
+"""What must result from a history of deliveries, settings, faults and operator commands, by the contract alone.
+
+The model knows nothing of how the product works. It replays what was committed, in the order in which it was decided, and says
+of each step whether the contract allows it. That order is observed, not guessed: setup.sql writes each version of each row into
+a log under a sequence, while the delivery still holds the lock of its invoice. Where the contract leaves several outcomes, the
+model allows each of them and goes on with the one that came.
+"""
+import collections
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import NamedTuple, Optional
+
+
+class Content(NamedTuple):
+    """All that a postback says, but for its invoice and token. None: not said."""
+    amount: str = "10"
+    status: str = "success"
+    currency: str = "BNB"
+    order: Optional[str] = "own"                # "own": of the invoice alone; "shared": of all invoices; None
+    form: bool = False
+    payment_status: Optional[str] = "paid"      # the members of invoice_info; a form has none
+    invoice_status: object = "success"
+    is_test: Optional[bool] = False
+    amount_paid: Optional[str] = "10"
+    amount_to_pay: Optional[str] = "10"
+
+
+def form(**said):
+    return Content(form=True, payment_status=None, invoice_status=None, is_test=None, amount_paid=None, amount_to_pay=None, **said)
+
+
+CONTENTS = {
+    "paid": Content(),
+    "paid form": form(),
+    "partial": Content(amount="4", payment_status="partial", amount_paid="4"),
+    "raised": Content(amount="1000", payment_status="overpaid", amount_paid="1000"),
+    "raised form": form(amount="1000"),
+    "canceled": Content(amount="1000", status="canceled", payment_status="canceled", invoice_status="canceled", amount_paid="0"),
+    "canceled, nothing": Content(amount="0", status="canceled", payment_status="canceled", invoice_status="canceled", amount_paid="0"),
+    "not confirmed": Content(payment_status="created", invoice_status="created", amount_paid="0"),
+    "other order": Content(order="shared"),
+    "other order form": form(order="shared"),
+    "no order": Content(order=None),
+    "no order form": form(order=None),
+    "test": Content(is_test=True),
+    "test, no order": Content(is_test=True, order=None),
+    "other currency": Content(currency="ETH"),
+    "odd status": Content(invoice_status=["success"]),
+}
+
+
+class Token(NamedTuple):
+    name: str
+    exp: int            # seconds after a time that lies ahead of all; below -1,000,000: expired
+    bound: bool         # names its invoice
+    key: str            # which secret signed it
+
+
+class Message(NamedTuple):
+    project: str
+    invoice: str
+    content: str        # a name in CONTENTS
+    token: Token
+
+    @property
+    def said(self):
+        return CONTENTS[self.content]
+
+    @property
+    def order(self):
+        return {"own": f"O-{self.invoice}", "shared": f"X-{self.invoice[:-1]}", None: None}[self.said.order]
+
+
+@dataclass
+class Delivery:
+    """A message on its way, and what was observed around it."""
+    message: Message
+    isolation: str = "read committed"
+    disturbed: bool = False             # others were at work, it had a timeout, or was cancelled: pending is a possible outcome
+    may_fail: bool = False              # a fault was there at some time since its transaction began
+    must_fail: bool = False             # a fault was there all that time
+    answer: Optional[str] = None        # state, reason or HTTP status; None: no answer came
+    committed: Optional[bool] = False   # None: nobody knows, the connection was lost
+
+
+@dataclass
+class Row:
+    """A row of cc_inbox, as the log has it last."""
+    id: int
+    message: Message
+    outcome: str        # a state; "pending" only if it is decided, else "undecided"; "rejected: reason"
+    received_at: str
+
+
+SETTINGS = {"keys": ["first"], "apply": "immediate", "require_order_id": False, "accept_test_payments": False}
+ORDER_PRICE, ORDER_CURRENCY = Decimal(10), "BNB"
+EXPIRED = -1_000_000
+HELD = ("applied", "pending", "conflict")           # content that came in such a row came already
+SPENDING = ("applied", "duplicate", "conflict", "failed", "pending", "rejected: missing_order_id")
+AMOUNTS = ("amount_paid", "amount_to_pay")
+STATUS = ("status", "invoice_status", "payment_status", "is_test")
+
+
+def outcome_of(row):
+    if row["state"] == "rejected":
+        return f"rejected: {row['reason']}"
+    return "undecided" if row["state"] == "pending" and row["token_digest"] is None else row["state"]
+
+
+def rank(status, invoice_status, payment_status):
+    """Of the states that can have one exp: how far the invoice has come."""
+    if status == "success" and invoice_status in (None, "success"):
+        return 4
+    return 2 if "canceled" in (status, invoice_status, payment_status) else 0
+
+
+def number(text):
+    return None if text is None else Decimal(text)
+
+
+class Model:
+    def __init__(self, deliveries):
+        self.deliveries = deliveries                # by the number that its content type carries
+        self.settings = collections.defaultdict(lambda: dict(SETTINGS))
+        self.rows = {}                              # by id
+        self.row_of = collections.defaultdict(list)  # ids by number of delivery
+        self.spent = {}                             # (project, token): id of the row that spends it
+        self.digests = {}                           # what the product calls a token or a content: what it is
+        self.invoices = {}                          # (project, invoice): its last version in the log, as judged
+        self.fresh = collections.defaultdict(list)  # versions in the log that no row of the inbox has accounted for yet
+        self.fired = collections.Counter()
+        self.marked = collections.Counter()         # orders, as the log has them
+        self.payable = set()                        # orders, as they must be
+        self.draining = False                       # nobody else is at work, no fault is there
+        self.problems = []
+
+    def wrong(self, what):
+        self.problems.append(what)
+
+    # --- The log, entry by entry ---
+
+    def replay(self, log):
+        for what, data in log:
+            getattr(self, f"log_{what}")(data)
+
+    def log_setting(self, data):
+        self.settings[data["project"]][data["name"]] = data["value"]
+
+    def log_drain(self, _):
+        self.draining = True
+
+    def log_invoice(self, version):
+        self.fresh[version["project"], version["invoice_id"]].append(version)
+
+    def log_fired(self, data):
+        self.fired[data["project"], data["invoice_id"]] += 1
+
+    def log_marked(self, data):
+        self.marked[data["id"]] += 1
+
+    def log_inbox(self, data):
+        number_of = data["content_type"].rpartition("n=")[2]
+        delivery = self.deliveries[number_of]
+        message, observed = delivery.message, outcome_of(data)
+        key, token = (message.project, message.invoice), (message.project, message.token.name)
+        known = self.rows.get(data["id"])
+        row = Row(data["id"], message, observed, data["received_at"])
+        about = f"delivery {number_of} ({message.content} of {message.invoice}, token {message.token.name})"
+        if known is None:
+            self.row_of[number_of].append(row.id)
+        elif known.outcome == observed and observed in ("applied", "duplicate", "conflict") or observed.startswith("rejected") and known.outcome == observed:
+            return                                  # settled already, and still so
+        allowed = self.allowed(row, delivery, known)
+        if observed not in allowed:
+            before = "" if known is None else f" after {known.outcome}"
+            self.wrong(f"{about}: {observed}{before}, allowed: {', '.join(sorted(allowed))}; error: {data['error']}")
+        self.rows[row.id] = row
+        if observed in SPENDING:
+            self.spent.setdefault(token, row.id)
+        self.check_proof(about, row, data, token)
+        if observed == "applied":
+            self.check_invoice(about, row, key)
+        elif self.fresh.pop(key, None):
+            self.wrong(f"{about}: {observed}, and changed the invoice")
+        if observed in ("failed", "undecided", "conflict") and not data["error"]:
+            self.wrong(f"{about}: {observed} without a word in error")
+
+    # --- What may become of a row ---
+
+    def refusal(self, message):
+        """By verification alone."""
+        if message.project not in ("default", "second"):
+            return "unknown_project"
+        if message.token.key not in self.settings[message.project]["keys"]:
+            return "bad_signature"
+        return "token_expired" if message.token.exp < EXPIRED else None
+
+    def allowed(self, row, delivery, known):
+        message = row.message
+        if known is None and self.refusal(message):
+            return {f"rejected: {self.refusal(message)}"}
+        if known is not None and known.outcome not in ("undecided", "pending", "failed"):
+            return {known.outcome}
+        allowed = self.decisions(row, message, inserted=known is None)
+        if "applied" in allowed:
+            faults = self.applying(message)
+            allowed = allowed - {"applied"} | faults
+            if "applied" in faults and not self.draining and (known is not None or delivery.may_fail or delivery.isolation != "read committed"):
+                allowed.add("failed")
+            if known is None and delivery.must_fail and not delivery.disturbed and self.changes(message):
+                allowed.discard("applied")
+        if not self.draining and (known is not None or delivery.disturbed or delivery.isolation != "read committed"):
+            # Could not be settled now. What is decided stays so: its token is spent.
+            allowed.add("undecided" if known is None or known.outcome == "undecided" else "pending")
+            if known is not None:
+                allowed.add(known.outcome)
+        return allowed
+
+    def decisions(self, row, message, inserted):
+        settings = self.settings[message.project]
+        missing = settings["require_order_id"] and message.order is None and not message.said.is_test
+        refused = {"rejected: missing_order_id"} if missing else set()
+        spender = self.rows.get(self.spent.get((message.project, message.token.name)))
+        if spender is not None and spender.id != row.id:
+            if spender.message[:3] != message[:3]:
+                return {"rejected: token_reused"} | refused
+            if spender.outcome == "rejected: missing_order_id":
+                return {spender.outcome}
+            return {"duplicate"}
+        same = {r.outcome for r in self.rows.values() if r.message[:3] == message[:3] and r.id != row.id}
+        if same.intersection(HELD):
+            return {"duplicate"} | refused
+        maybe = {"duplicate"} if "undecided" in same else set()     # the contract leaves open whether that one counts
+        if refused:
+            return refused | maybe
+        if inserted and settings["apply"] == "deferred":
+            return {"pending"} | maybe
+        return {"applied"} | maybe
+
+    # --- Invoices ---
+
+    def pays(self, message, invoice):
+        said = message.said
+        is_test = said.is_test if said.is_test is not None else invoice and invoice["is_test"]
+        return (said.status == "success" and said.invoice_status in (None, "success")
+                and (not is_test or self.settings[message.project]["accept_test_payments"]))
+
+    def applying(self, message):
+        """Applied or conflict."""
+        invoice, said = self.invoices.get((message.project, message.invoice)), message.said
+        if invoice is None:
+            return {"applied"}
+        if message.order and invoice["order_id"] and message.order != invoice["order_id"]:
+            return {"conflict"}
+        if invoice["paid_at"] and (said.currency != invoice["currency"] or number(said.amount) < invoice["amount_crypto"]):
+            # A newer canceled changes status columns alone: it may or may not count as a contradiction.
+            return {"conflict"} if self.pays(message, invoice) else {"conflict", "applied"}
+        return {"applied"}
+
+    def changes(self, message):
+        """Whether applying must touch the invoice, and so meet the merchant's triggers."""
+        invoice = self.invoices.get((message.project, message.invoice))
+        return invoice is None or not invoice["paid_at"] and self.pays(message, invoice)
+
+    def expected(self, row, invoice):
+        """The invoice after this row: for each column the values that the contract allows."""
+        message, said = row.message, row.message.said
+        exp = message.token.exp
+        text = said.invoice_status if isinstance(said.invoice_status, str) else None
+        given = {"status": said.status, "invoice_status": text, "payment_status": said.payment_status, "is_test": said.is_test}
+        money = {"amount_crypto": number(said.amount), "currency": said.currency,
+                 "amount_paid": number(said.amount_paid), "amount_to_pay": number(said.amount_to_pay)}
+        if invoice is None:
+            want = {column: {value} for column, value in (given | money).items()}
+            want["order_id"] = {message.order}
+            want["paid_at"] = {row.received_at if self.pays(message, None) else None}
+            return want, exp
+        newest = invoice["exp"]
+        newer = {exp > newest}
+        if exp == newest:
+            ranks = rank(said.status, text, said.payment_status), rank(*(invoice[c] for c in STATUS[:3]))
+            newer = {ranks[0] > ranks[1]} if ranks[0] != ranks[1] else {True, False}
+        def merged(column, value, choices):
+            """The newer one; a value that is not known never replaces one that is."""
+            old = invoice[column]
+            return {(old if old is not None else value) if not is_newer else (value if value is not None else old) for is_newer in choices}
+
+        want = {column: merged(column, value, newer) for column, value in given.items()}
+        want["order_id"] = {invoice["order_id"] or message.order}
+        pays = self.pays(message, invoice)
+        want["paid_at"] = {invoice["paid_at"] or (row.received_at if pays else None)}
+        for column, value in money.items():
+            if invoice["paid_at"] and not pays:
+                # Amounts of a paid invoice are those of a postback that says paid; what is not known may be added.
+                want[column] = {invoice[column]} if invoice[column] is not None else {None, value}
+            elif pays and not invoice["paid_at"]:
+                # Those of the one that pays. What it does not say may stay, or be unknown.
+                want[column] = {value} if value is not None else {None, invoice[column]}
+            elif pays and exp > invoice["paid_exp"] and newer == {False}:
+                # Newer than the one that paid, older than another, a canceled: the contract can be read either way.
+                want[column] = merged(column, value, {True, False})
+            else:
+                want[column] = merged(column, value, newer)
+        return want, max(exp, newest)
+
+    def check_invoice(self, about, row, key):
+        invoice, versions = self.invoices.get(key), self.fresh.pop(key, [])
+        if not versions and invoice is None:
+            return self.wrong(f"{about}: applied, and there is no invoice")
+        now = dict(versions[-1]) if versions else dict(invoice)
+        want, now["exp"] = self.expected(row, invoice)
+        for column, values in want.items():
+            if now[column] not in values:
+                self.wrong(f"{about}: {column} of the invoice is {now[column]}, allowed: {' or '.join(map(str, values))}; it was {invoice and invoice[column]}")
+        paid, owed = now["amount_paid"], now["amount_to_pay"]
+        payment = None if paid is None or owed is None else "under" if paid < owed else "over" if paid > owed else "exact"
+        if now["payment"] != payment:
+            self.wrong(f"{about}: payment is {now['payment']}, but {paid} of {owed} is paid")
+        now["paid_exp"] = invoice["paid_exp"] if invoice and invoice["paid_at"] else row.message.token.exp if now["paid_at"] else None
+        self.invoices[key] = now
+        if now["paid_at"] and now["order_id"] and now["currency"] == ORDER_CURRENCY and now["amount_crypto"] >= ORDER_PRICE:
+            self.payable.add(now["order_id"])
+
+    # --- Digests ---
+
+    def check_proof(self, about, row, data, token):
+        spends = self.spent.get(token) == row.id
+        if spends != (data["token_digest"] is not None):
+            self.wrong(f"{about}: {row.outcome}, {'spends its token without' if spends else 'does not spend its token, but has'} token_digest")
+        verified = not row.outcome.startswith("rejected") or row.outcome == "rejected: missing_order_id"
+        if verified and not (data["content_digest"] and data["token_expires_at"]):
+            self.wrong(f"{about}: {row.outcome} without its proof")
+        if not verified and "token_reused" not in row.outcome and (data["content_digest"] or data["token_digest"] or data["token_expires_at"]):
+            self.wrong(f"{about}: {row.outcome}, and carries a proof")
+        for digest, means in (data["token_digest"], token), (data["content_digest"], row.message[:3]):
+            if digest is not None and self.digests.setdefault(digest, means) != means:
+                self.wrong(f"{about}: one digest for {means} and {self.digests[digest]}")
+
+    # --- The end ---
+
+    def end(self, inbox, invoices, orders):
+        """inbox: {id: (state, reason)}; invoices: {(project, invoice): row}; orders: {id: marked}. All is drained."""
+        for name, delivery in self.deliveries.items():
+            ids = self.row_of[name]
+            if len(ids) > 1 or delivery.committed is False and ids or delivery.committed and not ids:
+                self.wrong(f"delivery {name}: answered {delivery.answer}, committed: {delivery.committed}, but {len(ids)} rows")
+        if set(inbox) != set(self.rows):
+            self.wrong(f"rows of the inbox: {sorted(inbox)}, in the log: {sorted(self.rows)}")
+        for id, row in self.rows.items():
+            if id in inbox and inbox[id] != row.outcome:
+                self.wrong(f"row {id}: {inbox[id]}, in the log {row.outcome}")
+            if row.outcome in ("undecided", "pending", "failed"):
+                self.wrong(f"row {id} ({row.message.content} of {row.message.invoice}): still {row.outcome}")
+            if row.outcome == "duplicate" and not any(
+                    r.outcome in ("applied", "conflict") and r.message[:3] == row.message[:3] for r in self.rows.values()):
+                self.wrong(f"row {id} ({row.message.content} of {row.message.invoice}): a duplicate of nothing")
+        for key, versions in self.fresh.items():
+            self.wrong(f"invoice {key} changed without a row of the inbox: {versions[-1]}")
+        if set(invoices) != set(self.invoices):
+            self.wrong(f"invoices: {sorted(invoices)}, by the log: {sorted(self.invoices)}")
+        for key, invoice in self.invoices.items():
+            for column in ("order_id", "amount_crypto", "currency", "paid_at", *STATUS):
+                if key in invoices and invoices[key][column] != invoice[column]:
+                    self.wrong(f"invoice {key}: {column} is {invoices[key][column]}, in the log {invoice[column]}")
+            if self.fired[key] != bool(invoice["paid_at"]):
+                self.wrong(f"invoice {key}: paid trigger fired {self.fired[key]} times, paid_at is {invoice['paid_at']}")
+        for key in set(self.fired) - set(self.invoices):
+            self.wrong(f"invoice {key}: paid trigger fired, and there is no invoice")
+        for id, is_marked in orders.items():
+            if self.marked[id] != is_marked or is_marked != (id in self.payable):
+                self.wrong(f"order {id}: marked {self.marked[id]} times, is {'' if is_marked else 'not '}paid, "
+                           f"must {'' if id in self.payable else 'not '}be")
+        return self.problems
