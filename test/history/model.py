@@ -95,6 +95,7 @@ class Row:
 SETTINGS = {"keys": ["first"], "apply": "immediate", "require_order_id": False, "accept_test_payments": False}
 ORDER_PRICE, ORDER_CURRENCY = Decimal(10), "BNB"
 EXPIRED = -1_000_000
+OPEN = ("undecided", "pending", "failed")           # what cc_apply is to settle
 HELD = ("applied", "pending", "conflict")           # content that came in such a row came already
 SPENDING = ("applied", "duplicate", "conflict", "failed", "pending", "rejected: missing_order_id")
 AMOUNTS = ("amount_paid", "amount_to_pay")
@@ -168,7 +169,7 @@ class Model:
         about = f"delivery {number_of} ({message.content} of {message.invoice}, token {message.token.name})"
         if known is None:
             self.row_of[number_of].append(row.id)
-        elif known.outcome == observed and observed in ("applied", "duplicate", "conflict") or observed.startswith("rejected") and known.outcome == observed:
+        elif known.outcome == observed and observed not in OPEN:
             return                                  # settled already, and still so
         allowed = self.allowed(row, delivery, known)
         if observed not in allowed:
@@ -199,7 +200,7 @@ class Model:
         message = row.message
         if known is None and self.refusal(message):
             return {f"rejected: {self.refusal(message)}"}
-        if known is not None and known.outcome not in ("undecided", "pending", "failed"):
+        if known is not None and known.outcome not in OPEN:
             return {known.outcome}
         allowed = self.decisions(row, message, inserted=known is None)
         if "applied" in allowed:
@@ -332,7 +333,7 @@ class Model:
             self.wrong(f"{about}: {row.outcome} without its proof")
         if not verified and "token_reused" not in row.outcome and (data["content_digest"] or data["token_digest"] or data["token_expires_at"]):
             self.wrong(f"{about}: {row.outcome}, and carries a proof")
-        for digest, means in (data["token_digest"], token), (data["content_digest"], row.message[:3]):
+        for digest, means in (data["token_digest"], token), (data["content_digest"], row.message[1:3]):
             if digest is not None and self.digests.setdefault(digest, means) != means:
                 self.wrong(f"{about}: one digest for {means} and {self.digests[digest]}")
 
@@ -349,7 +350,7 @@ class Model:
         for id, row in self.rows.items():
             if id in inbox and inbox[id] != row.outcome:
                 self.wrong(f"row {id}: {inbox[id]}, in the log {row.outcome}")
-            if row.outcome in ("undecided", "pending", "failed"):
+            if row.outcome in OPEN:
                 self.wrong(f"row {id} ({row.message.content} of {row.message.invoice}): still {row.outcome}")
             if row.outcome == "duplicate" and not any(
                     r.outcome in ("applied", "conflict") and r.message[:3] == row.message[:3] for r in self.rows.values()):

@@ -18,28 +18,33 @@ class Player:
     def __init__(self, world):
         self.world = world
 
-    def play(self, events, prefix=None, record=None):
+    def play(self, events, record=None):
         """All that went wrong. record: a list that gets the SQL as (session, statement)."""
+        self.start(record)
+        for event in events:
+            self.event(event)
+            self.world.quiesce(self.done)
+            self.pump()
+        return self.judge()
+
+    def start(self, record=None):
         world = self.world
-        if prefix is None:
-            world.number += 1
-            prefix = f"h{world.number}-"
-            if world.number % 50 == 0:
-                world.reset()
-        self.prefix, self.record = prefix, record
+        world.number += 1
+        if world.number % 50 == 0:
+            world.reset()
+        # Invoices, tokens and numbers of one history are its own: what was before needs not be taken away.
+        self.prefix, self.record = f"h{world.number}-", record
         self.deliveries, self.problems, self.faults, self.settings = {}, [], {}, set()
         self.sessions = world.sessions
         self.queues = {s: [] for s in self.sessions}
         self.cancelled = set()
-        self.since, = world.admin.execute("SELECT last_value FROM history_seq").fetchone()
-        world.admin.execute("INSERT INTO orders SELECT unnest(%s::text[])", ([f"O-{prefix}{i}" for i in "ABC"] + [f"X-{prefix}"],))
-        for event in events:
-            self.event(event)
-            world.quiesce(self.done)
-            self.pump()
+        self.since, = world.admin.execute("SELECT nextval('history_seq')").fetchone()
+        world.admin.execute("INSERT INTO orders SELECT unnest(%s::text[])", ([f"O-{self.prefix}{i}" for i in "ABC"] + [f"X-{self.prefix}"],))
+
+    def judge(self):
         self.finish()
         self.drain()
-        problems = self.problems + world.judge(self.deliveries, self.since, prefix)
+        problems = self.problems + self.world.judge(self.deliveries, self.since, self.prefix)
         self.clean(bool(problems))
         return problems
 
@@ -112,7 +117,7 @@ class Player:
             session.forget()
             session.isolation = "read committed"
         for message in messages:
-            message = message._replace(invoice=self.prefix + message.invoice)
+            message = message._replace(invoice=self.prefix + message.invoice, token=message.token._replace(name=self.prefix + message.token.name))
             key = message.project, message.invoice
             is_failing = self.faults.get(key) in ("fail", "late")
             delivery = Delivery(message, session.isolation, may_fail=is_failing or key in session.faults_before,
