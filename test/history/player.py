@@ -1,7 +1,7 @@
 """Plays a history: a list of events (session, what, ...), session -1 being the operator. Then drains, and lets the model judge."""
 import time
 
-from model import CONTENTS, Delivery, Message
+from model import Delivery
 from postbacks import secret_of
 from sessions import deliver_sql, quote
 
@@ -232,7 +232,7 @@ class Player:
                 return
 
     def drain(self):
-        world, session = self.world, self.sessions[0]
+        world = self.world
         for session in self.sessions:
             if session.has_timeout or session in self.cancelled:
                 session.under_way = []

@@ -1,6 +1,5 @@
 """Sessions that can wait, driven from one thread: statements are sent, and the driver sees who answers and who waits for a lock."""
 import json
-import os
 import select
 import time
 from decimal import Decimal
@@ -8,7 +7,7 @@ from decimal import Decimal
 import psycopg
 from psycopg import pq
 
-from model import Delivery, Model, outcome_of
+from model import Model, outcome_of
 from postbacks import body_of, content_type_of, secret_of
 
 FATAL = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
@@ -107,14 +106,15 @@ def deliver_sql(deliveries, via):
 class World:
     """The cluster: eight sessions at most, and one that watches."""
 
-    def __init__(self, sessions=8):
+    def __init__(self, sessions=8, reset=True):
         self.admin = connect(user="postgres", dbname="history")
         self.owner = connect(user=MERCHANT, dbname="history")
         self.owner.execute("SET lock_timeout = '1s'")
         self.sessions = [Session(f"s{i + 1}") for i in range(sessions)]
         self.has = {name for name, in self.admin.execute("SELECT proname FROM pg_proc WHERE proname LIKE 'cc\\_%'")}
         self.number = 0
-        self.reset()
+        if reset:
+            self.reset()
 
     def close(self):
         for session in self.sessions:
