@@ -96,6 +96,8 @@ SETTINGS = {"keys": ["first"], "apply": "immediate", "require_order_id": False, 
 ORDER_PRICE, ORDER_CURRENCY = Decimal(10), "BNB"
 EXPIRED = -1_000_000
 OPEN = ("undecided", "pending", "failed")           # what cc_apply is to settle
+REVERIFIABLE = tuple(f"rejected: {reason}" for reason in ("bad_signature", "token_expired", "token_not_yet_valid", "unknown_project", "missing_order_id"))
+ACCEPTABLE = ("conflict", "rejected: token_reused")
 HELD = ("applied", "pending", "conflict")           # content that came in such a row came already
 SPENDING = ("applied", "duplicate", "conflict", "failed", "pending", "rejected: missing_order_id")
 AMOUNTS = ("amount_paid", "amount_to_pay")
@@ -126,6 +128,7 @@ class Model:
         self.rows = {}                              # by id
         self.row_of = collections.defaultdict(list)  # ids by number of delivery
         self.spent = {}                             # (project, token): id of the row that spends it
+        self.purged = set()                         # ids
         self.digests = {}                           # what the product calls a token or a content: what it is
         self.invoices = {}                          # (project, invoice): its last version in the log, as judged
         self.fresh = collections.defaultdict(list)  # versions in the log that no row of the inbox has accounted for yet
@@ -133,6 +136,7 @@ class Model:
         self.marked = collections.Counter()         # orders, as the log has them
         self.payable = set()                        # orders, as they must be
         self.draining = False                       # nobody else is at work, no fault is there
+        self.commands = set()                       # what operators did in this history: reverify, accept, reassign, purge
         self.problems = []
 
     def wrong(self, what):
@@ -149,6 +153,16 @@ class Model:
 
     def log_drain(self, _):
         self.draining = True
+
+    def log_command(self, data):
+        self.commands.add(data["name"])
+
+    def log_deleted(self, data):
+        row = self.rows.pop(data["id"], None)
+        if row is None or "purge" not in self.commands or row.id in self.spent.values() or row.outcome in OPEN + ("applied", "conflict"):
+            self.wrong(f"row {data['id']} ({row}) is gone")
+        else:
+            self.purged.add(row.id)
 
     def log_invoice(self, version):
         self.fresh[version["project"], version["invoice_id"]].append(version)
@@ -180,7 +194,7 @@ class Model:
             self.spent.setdefault(token, row.id)
         self.check_proof(about, row, data, token)
         if observed == "applied":
-            self.check_invoice(about, row, key)
+            self.check_invoice(about, row, key, accepted=known is not None and known.outcome in ACCEPTABLE)
         elif self.fresh.pop(key, None):
             self.wrong(f"{about}: {observed}, and changed the invoice")
         if observed in ("failed", "undecided", "conflict") and not data["error"]:
@@ -201,7 +215,9 @@ class Model:
         if known is None and self.refusal(message):
             return {f"rejected: {self.refusal(message)}"}
         if known is not None and known.outcome not in OPEN:
-            return {known.outcome}
+            accepted = {"applied"} if "accept" in self.commands and known.outcome in ACCEPTABLE else set()
+            if "reverify" not in self.commands or known.outcome not in REVERIFIABLE or self.refusal(message):
+                return {known.outcome} | accepted
         allowed = self.decisions(row, message, inserted=known is None)
         if "applied" in allowed:
             faults = self.applying(message)
@@ -304,12 +320,14 @@ class Model:
                 want[column] = merged(column, value, newer)
         return want, max(exp, newest)
 
-    def check_invoice(self, about, row, key):
+    def check_invoice(self, about, row, key, accepted=False):
         invoice, versions = self.invoices.get(key), self.fresh.pop(key, [])
         if not versions and invoice is None:
             return self.wrong(f"{about}: applied, and there is no invoice")
         now = dict(versions[-1]) if versions else dict(invoice)
         want, now["exp"] = self.expected(row, invoice)
+        if accepted:                                # a person takes it for right: the invoice follows it
+            self.follow(about, row, invoice, now, want)
         for column, values in want.items():
             if now[column] not in values:
                 self.wrong(f"{about}: {column} of the invoice is {now[column]}, allowed: {' or '.join(map(str, values))}; it was {invoice and invoice[column]}")
@@ -321,6 +339,18 @@ class Model:
         self.invoices[key] = now
         if now["paid_at"] and now["order_id"] and now["currency"] == ORDER_CURRENCY and now["amount_crypto"] >= ORDER_PRICE:
             self.payable.add(now["order_id"])
+
+    def follow(self, about, row, invoice, now, want):
+        """What a person may make of an invoice beyond the rules."""
+        said = row.message.said
+        given = {"status": said.status, "amount_crypto": number(said.amount), "currency": said.currency, "order_id": row.message.order,
+                 "invoice_status": said.invoice_status, "payment_status": said.payment_status, "is_test": said.is_test,
+                 "amount_paid": number(said.amount_paid), "amount_to_pay": number(said.amount_to_pay)}
+        for column, value in given.items():
+            if not isinstance(value, list):
+                want[column] = {value, invoice and invoice[column]}
+        if invoice and invoice["paid_at"] and now["order_id"] != invoice["order_id"] and invoice["order_id"] and "reassign" not in self.commands:
+            self.wrong(f"{about}: accepted, and the paid invoice has another order without reassign")
 
     # --- Digests ---
 
@@ -343,6 +373,8 @@ class Model:
         """inbox: {id: (state, reason)}; invoices: {(project, invoice): row}; orders: {id: marked}. All is drained."""
         for name, delivery in self.deliveries.items():
             ids = self.row_of[name]
+            if self.purged.intersection(ids):
+                continue
             if len(ids) > 1 or delivery.committed is False and ids or delivery.committed and not ids:
                 self.wrong(f"delivery {name}: answered {delivery.answer}, committed: {delivery.committed}, but {len(ids)} rows")
         if set(inbox) != set(self.rows):
@@ -372,3 +404,10 @@ class Model:
                 self.wrong(f"order {id}: marked {self.marked[id]} times, is {'' if is_marked else 'not '}paid, "
                            f"must {'' if id in self.payable else 'not '}be")
         return self.problems
+
+
+def judge(deliveries, log, inbox, invoices, orders):
+    """All that is wrong."""
+    model = Model(deliveries)
+    model.replay(log)
+    return model.end(inbox, invoices, orders)

@@ -1,7 +1,7 @@
 """Plays a history: a list of events (session, what, ...), session -1 being the operator. Then drains, and lets the model judge."""
 import time
 
-from model import Delivery
+from model import Delivery, judge
 from postbacks import secret_of
 from sessions import deliver_sql, quote
 
@@ -9,9 +9,16 @@ BEGIN = "BEGIN ISOLATION LEVEL {}; SELECT 1"           # with its snapshot
 OPERATOR = -1
 DRAIN = 20                                              # calls of cc_apply at most
 
-# Commands of an operator that may be there or not: name of the function, and its call. Each is to have a log_… or a rule in the
-# model that says what it may change.
-OPERATOR_COMMANDS = {}
+# Commands of an operator; {prefix} is of the history, {n} a number. Those that the extension does not have are left out.
+COMMANDS = {
+    "reverify": ("cc_reverify", "SELECT count(*) FROM cc_reverify()"),
+    "accept": ("cc_accept", "SELECT cc_accept(id) FROM (SELECT id FROM cc_inbox WHERE (state = 'conflict' OR reason = 'token_reused') AND content_type LIKE '%n={prefix}%'"
+                            " ORDER BY id OFFSET {n} LIMIT 1) AS wrong"),
+    "reassign": ("cc_accept", "SELECT cc_accept(id, true) FROM (SELECT id FROM cc_inbox WHERE state = 'conflict' AND content_type LIKE '%n={prefix}%'"
+                              " ORDER BY id OFFSET {n} LIMIT 1) AS wrong"),
+    "purge": ("cc_purge", "SELECT cc_purge('1 day')"),
+}
+AGE = "UPDATE cc_inbox SET received_at = received_at - interval '2 days' WHERE content_type LIKE '%n={prefix}%' AND state IN ('applied', 'duplicate', 'rejected')"
 
 
 class Player:
@@ -44,7 +51,8 @@ class Player:
     def judge(self):
         self.finish()
         self.drain()
-        problems = self.problems + self.world.judge(self.deliveries, self.since, self.prefix)
+        self.observed = self.world.observe(self.since, self.prefix)
+        problems = self.problems + judge(self.deliveries, *self.observed)
         self.clean(bool(problems))
         return problems
 
@@ -110,6 +118,8 @@ class Player:
             if session.in_transaction and session.isolation != "read committed":
                 return None
             return "SELECT cc_apply({})".format(*arguments)
+        if what == "command":
+            return self.command(session, *arguments)
         raise ValueError(what)
 
     def deliver(self, session, messages, via):
@@ -127,6 +137,16 @@ class Player:
             session.under_way.append(delivery)
             session.transaction.append(number)
         return deliver_sql([(n, self.deliveries[n].message) for n in session.transaction[-len(messages):]], via)
+
+    def command(self, session, name, n):
+        function, sql = COMMANDS[name]
+        if function not in self.world.has or session.in_transaction:
+            return None
+        if name == "purge":
+            self.operate(AGE.format(prefix=self.prefix))
+        for logged in {name, "accept" if name == "reassign" else name}:
+            self.world.log("command", name=logged)
+        return sql.format(prefix=self.prefix, n=n)
 
     def do_fault(self, project, invoice, kind):
         key = project, self.prefix + invoice
@@ -211,6 +231,8 @@ class Player:
             return session in self.cancelled or session.has_timeout
         if state == "40001":
             return session.isolation == "serializable" or what == "row lock"
+        if what == "command":
+            return state in ("55000", "55P03", "40P01")
         return state == "25P02" or what == "row lock" and state in ("40P01", "55P03")
 
     # --- The end ---

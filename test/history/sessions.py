@@ -7,7 +7,7 @@ from decimal import Decimal
 import psycopg
 from psycopg import pq
 
-from model import Model, outcome_of
+from model import outcome_of
 from postbacks import body_of, content_type_of, secret_of
 
 FATAL = (pq.ExecStatus.FATAL_ERROR, pq.ExecStatus.BAD_RESPONSE)
@@ -158,20 +158,19 @@ class World:
 
     # --- What is there in the end ---
 
-    def judge(self, deliveries, since, prefix):
-        """All that is wrong, by the model."""
-        model = Model(deliveries)
-        decimals = dict(parse_float=Decimal, parse_int=Decimal)
-        model.replay((what, json.loads(data, **decimals)) for what, data in self.admin.execute(
-            "SELECT what, data::text FROM history_log WHERE seq > %s ORDER BY seq", (since,)))
-        inbox = {row["id"]: outcome_of(row) for row, in self.read("SELECT to_jsonb(i) - 'body' - 'raw' FROM cc_inbox i WHERE content_type LIKE %s", f"%n={prefix}%")}
-        invoices = {(row["project"], row["invoice_id"]): row for row, in self.read("SELECT to_jsonb(i) FROM cc_invoice i WHERE invoice_id LIKE %s", prefix + "%")}
+    def observe(self, since, prefix):
+        """The log, the inbox's outcomes, the invoices, and which orders are paid."""
+        log = [(what, json.loads(data, parse_float=Decimal, parse_int=Decimal)) for what, data in self.admin.execute(
+            "SELECT what, data::text FROM history_log WHERE seq > %s ORDER BY seq", (since,))]
+        inbox = {row["id"]: outcome_of(row) for row in self.read("to_jsonb(i) - 'body' - 'raw' FROM cc_inbox i WHERE content_type LIKE %s", f"%n={prefix}%")}
+        invoices = {(row["project"], row["invoice_id"]): row for row in self.read("to_jsonb(i) FROM cc_invoice i WHERE invoice_id LIKE %s", prefix + "%")}
         orders = dict(self.admin.execute("SELECT id, paid_at IS NOT NULL FROM orders WHERE id LIKE %s", (f"_-{prefix}%",)).fetchall())
-        return model.end(inbox, invoices, orders)
+        return log, inbox, invoices, orders
 
-    def read(self, sql, *arguments):
-        for value, in self.admin.execute(sql.replace("SELECT to_jsonb", "SELECT (to_jsonb").replace(" FROM", ")::text FROM", 1), arguments):
-            yield json.loads(value, parse_float=Decimal, parse_int=Decimal),
+    def read(self, expression_and_rest, *arguments):
+        expression, rest = expression_and_rest.split(" FROM ", 1)
+        for value, in self.admin.execute(f"SELECT ({expression})::text FROM {rest}", arguments):
+            yield json.loads(value, parse_float=Decimal, parse_int=Decimal)
 
     def log(self, what, **data):
         self.owner.execute("INSERT INTO history_log (what, data) VALUES (%s, %s)", (what, json.dumps(data)))

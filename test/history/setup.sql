@@ -8,7 +8,7 @@ INSERT INTO cc_project (name, secret) VALUES ('default', 'default-first'), ('sec
 CREATE SEQUENCE history_seq CACHE 1;
 CREATE TABLE history_log (seq bigint DEFAULT nextval('history_seq'), pid integer DEFAULT pg_backend_pid(), what text, data jsonb);
 CREATE FUNCTION history_log() RETURNS trigger LANGUAGE plpgsql AS
-    $$BEGIN INSERT INTO public.history_log (what, data) VALUES (TG_ARGV[0], to_jsonb(NEW) - 'body' - 'raw' - 'info'); RETURN NEW; END$$;
+    $$BEGIN INSERT INTO public.history_log (what, data) VALUES (TG_ARGV[0], to_jsonb(coalesce(NEW, OLD)) - 'body' - 'raw' - 'info'); RETURN NEW; END$$;
 
 CREATE TABLE orders (id text PRIMARY KEY, amount numeric NOT NULL DEFAULT 10, currency text NOT NULL DEFAULT 'BNB', paid_at timestamptz);
 CREATE FUNCTION mark_order_paid() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -27,6 +27,7 @@ CREATE TRIGGER history_fired AFTER INSERT OR UPDATE OF paid_at ON cc_invoice
 CREATE TRIGGER history_invoice AFTER INSERT OR UPDATE ON cc_invoice FOR EACH ROW EXECUTE FUNCTION history_log('invoice');
 -- BEFORE, and the last by name: right after the decision, also for each row of an insert of several.
 CREATE TRIGGER zzz_history BEFORE INSERT OR UPDATE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION history_log('inbox');
+CREATE TRIGGER history_deleted AFTER DELETE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION history_log('deleted');
 
 -- Faults in the merchant's trigger, switched from outside.
 CREATE TABLE fault (project text, invoice_id text, kind text, PRIMARY KEY (project, invoice_id));
