@@ -153,19 +153,19 @@ class Judge:
 # Each makes of what was observed something that the contract forbids; False where there is nothing to do it to.
 def loses_a_row(rng, log, inbox, invoices, orders):
     id = rng.choice(list(inbox) or [None])
-    log[:] = [entry for entry in log if not (entry[0] == "inbox" and entry[1]["id"] == id)]
+    log[:] = [entry for entry in log if not (entry[0] == "inbox" and entry[2]["id"] == id)]
     return inbox.pop(id, None)
 
 
 def changes(kind, column, value, where=lambda data: True):
     def change(rng, log, inbox, invoices, orders):
-        found = [data for what, data in log if what == kind and where(data) and data[column] != value]
+        found = [data for what, _, data in log if what == kind and where(data) and data[column] != value]
         if not found:
             return False
         data = rng.choice(found)
         data[column] = value
         if kind == "inbox":
-            last = [d for what, d in log if what == kind and d["id"] == data["id"]][-1]
+            last = [d for what, _, d in log if what == kind and d["id"] == data["id"]][-1]
             inbox[data["id"]] = outcome_of(last)
         return True
     return change

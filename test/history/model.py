@@ -117,6 +117,11 @@ def rank(status, invoice_status, payment_status):
     return 2 if "canceled" in (status, invoice_status, payment_status) else 0
 
 
+def number_of(data):
+    """The number of a delivery, which its content type carries."""
+    return data["content_type"].rpartition("n=")[2]
+
+
 def number(text):
     return None if text is None else Decimal(text)
 
@@ -131,7 +136,8 @@ class Model:
         self.purged = set()                         # ids
         self.digests = {}                           # what the product calls a token or a content: what it is
         self.invoices = {}                          # (project, invoice): its last version in the log, as judged
-        self.fresh = collections.defaultdict(list)  # versions in the log that no row of the inbox has accounted for yet
+        self.fresh = collections.defaultdict(list)  # versions in the log that no row of the inbox has accounted for yet, by invoice and arrival
+        self.arriving = {}                          # by process: the delivery that it decides
         self.fired = collections.Counter()
         self.marked = collections.Counter()         # orders, as the log has them
         self.payable = set()                        # orders, as they must be
@@ -145,7 +151,7 @@ class Model:
     # --- The log, entry by entry ---
 
     def replay(self, log):
-        for what, data in log:
+        for what, self.pid, data in log:
             getattr(self, f"log_{what}")(data)
 
     def log_setting(self, data):
@@ -164,8 +170,11 @@ class Model:
         else:
             self.purged.add(row.id)
 
+    def log_arrival(self, data):
+        self.arriving[self.pid] = number_of(data)
+
     def log_invoice(self, version):
-        self.fresh[version["project"], version["invoice_id"]].append(version)
+        self.fresh[version["project"], version["invoice_id"], self.arriving.get(self.pid)].append(version)
 
     def log_fired(self, data):
         self.fired[data["project"], data["invoice_id"]] += 1
@@ -174,17 +183,19 @@ class Model:
         self.marked[data["id"]] += 1
 
     def log_inbox(self, data):
-        number_of = data["content_type"].rpartition("n=")[2]
-        delivery = self.deliveries[number_of]
+        name = number_of(data)
+        delivery = self.deliveries[name]
         message, observed = delivery.message, outcome_of(data)
         key, token = (message.project, message.invoice), (message.project, message.token.name)
         known = self.rows.get(data["id"])
         row = Row(data["id"], message, observed, data["received_at"])
-        about = f"delivery {number_of} ({message.content} of {message.invoice}, token {message.token.name})"
+        about = f"delivery {name} ({message.content} of {message.invoice}, token {message.token.name})"
         if known is None:
-            self.row_of[number_of].append(row.id)
+            self.row_of[name].append(row.id)
+            self.arriving.pop(self.pid, None)       # all rows of its statement have been decided
         elif known.outcome == observed and observed not in OPEN:
             return                                  # settled already, and still so
+        versions = self.fresh.pop((*key, name if known is None else None), [])
         allowed = self.allowed(row, delivery, known)
         if observed not in allowed:
             before = "" if known is None else f" after {known.outcome}"
@@ -194,8 +205,8 @@ class Model:
             self.spent.setdefault(token, row.id)
         self.check_proof(about, row, data, token)
         if observed == "applied":
-            self.check_invoice(about, row, key, accepted=known is not None and known.outcome in ACCEPTABLE)
-        elif self.fresh.pop(key, None):
+            self.check_invoice(about, row, key, versions, accepted=known is not None and known.outcome in ACCEPTABLE)
+        elif versions:
             self.wrong(f"{about}: {observed}, and changed the invoice")
         if observed in ("failed", "undecided", "conflict") and not data["error"]:
             self.wrong(f"{about}: {observed} without a word in error")
@@ -227,8 +238,11 @@ class Model:
             if known is None and delivery.must_fail and not delivery.disturbed and self.changes(message):
                 allowed.discard("applied")
         if not self.draining and (known is not None or delivery.disturbed or delivery.isolation != "read committed"):
-            # Could not be settled now. What is decided stays so: its token is spent.
-            allowed.add("undecided" if known is None or known.outcome == "undecided" else "pending")
+            # Could not be settled now; its token may be spent nevertheless. If it is, it stays so.
+            if known is None or known.outcome == "undecided":
+                allowed.add("undecided")
+            if self.spent.get((message.project, message.token.name), row.id) == row.id:
+                allowed.add("pending")
             if known is not None:
                 allowed.add(known.outcome)
         return allowed
@@ -306,22 +320,24 @@ class Model:
         want["order_id"] = {invoice["order_id"] or message.order}
         pays = self.pays(message, invoice)
         want["paid_at"] = {invoice["paid_at"] or (row.received_at if pays else None)}
+        if invoice["paid_at"] or pays:              # whether the payment was a test, or what came last
+            want["is_test"] |= {invoice["is_test"], said.is_test if pays else None} - ({None} if invoice["is_test"] is not None else set())
         for column, value in money.items():
-            if invoice["paid_at"] and not pays:
-                # Amounts of a paid invoice are those of a postback that says paid; what is not known may be added.
+            if invoice["paid_at"] and not (pays and exp >= invoice["paid_exp"]):
+                # Amounts of a paid invoice are those of one postback that says paid; what it does not say may be added.
                 want[column] = {invoice[column]} if invoice[column] is not None else {None, value}
             elif pays and not invoice["paid_at"]:
                 # Those of the one that pays. What it does not say may stay, or be unknown.
                 want[column] = {value} if value is not None else {None, invoice[column]}
             elif pays and exp > invoice["paid_exp"] and newer == {False}:
                 # Newer than the one that paid, older than another, a canceled: the contract can be read either way.
-                want[column] = merged(column, value, {True, False})
+                want[column] = merged(column, value, {True, False}) | {invoice[column]}
             else:
                 want[column] = merged(column, value, newer)
         return want, max(exp, newest)
 
-    def check_invoice(self, about, row, key, accepted=False):
-        invoice, versions = self.invoices.get(key), self.fresh.pop(key, [])
+    def check_invoice(self, about, row, key, versions, accepted):
+        invoice = self.invoices.get(key)
         if not versions and invoice is None:
             return self.wrong(f"{about}: applied, and there is no invoice")
         now = dict(versions[-1]) if versions else dict(invoice)

@@ -25,8 +25,9 @@ CREATE TRIGGER history_marked AFTER UPDATE OF paid_at ON orders FOR EACH ROW EXE
 CREATE TRIGGER history_fired AFTER INSERT OR UPDATE OF paid_at ON cc_invoice
     FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION history_log('fired');
 CREATE TRIGGER history_invoice AFTER INSERT OR UPDATE ON cc_invoice FOR EACH ROW EXECUTE FUNCTION history_log('invoice');
--- BEFORE, and the last by name: right after the decision, also for each row of an insert of several.
-CREATE TRIGGER zzz_history BEFORE INSERT OR UPDATE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION history_log('inbox');
+-- Of an insert of several rows all are decided before the first one is in the log; so the log also says where each begins.
+CREATE TRIGGER aaa_history BEFORE INSERT ON cc_inbox FOR EACH ROW EXECUTE FUNCTION history_log('arrival');
+CREATE TRIGGER history_inbox AFTER INSERT OR UPDATE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION history_log('inbox');
 CREATE TRIGGER history_deleted AFTER DELETE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION history_log('deleted');
 
 -- Faults in the merchant's trigger, switched from outside.
