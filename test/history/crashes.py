@@ -131,9 +131,11 @@ class Round:
     def deliver(self, connection, message):
         with self.lock:
             number = f"{self.prefix}{len(self.deliveries) + 1}"
-            delivery = self.deliveries[number] = Delivery(message, disturbed=True, may_fail=True, committed=None)
+            delivery = self.deliveries[number] = Delivery(message, statement=number, may_fail=True, committed=None)
+        began = time.monotonic()
         delivery.answer = connection.execute("SELECT http_status FROM cc_receive(%s::text, %s, 'default')",
                                              (body_of(message), content_type_of(message, number))).fetchone()[0]
+        delivery.seconds = time.monotonic() - began
         delivery.committed = True
 
     def client(self, seed, applies):
@@ -153,9 +155,10 @@ class Round:
         with self.server.connect() as connection:
             ids = [f"O-{self.prefix}{i}" for i in INVOICES] + [f"X-{self.prefix}"]
             connection.execute("INSERT INTO orders SELECT unnest(%s::text[])", (ids,))
+            self.since, = connection.execute("SELECT nextval('history_seq')").fetchone()
             if self.rng.random() < .5:
                 connection.execute("INSERT INTO fault SELECT 'default', %s, %s", (self.prefix + "A", self.rng.choice(["fail", "late"])))
-            self.since, = connection.execute("SELECT nextval('history_seq')").fetchone()
+                connection.execute("INSERT INTO history_log (what, data) SELECT 'fault', jsonb_build_object('project', 'default', 'invoice', %s::text)", (self.prefix + "A",))
         threads = [threading.Thread(target=self.client, args=(f"{self.prefix}{i}", i == 0)) for i in range(CLIENTS)]
         for thread in threads:
             thread.start()

@@ -76,7 +76,9 @@ class Delivery:
     """A message on its way, and what was observed around it."""
     message: Message
     isolation: str = "read committed"
-    disturbed: bool = False             # others were at work, it had a timeout, or was cancelled: pending is a possible outcome
+    statement: object = None            # those with the same one came in one statement
+    interrupted: bool = False           # a timeout was set, or somebody cancelled: pending is a possible outcome
+    seconds: float = 0                  # until it was answered
     may_fail: bool = False              # a fault was there at some time since its transaction began
     must_fail: bool = False             # a fault was there all that time
     answer: Optional[str] = None        # state, reason or HTTP status; None: no answer came
@@ -141,6 +143,8 @@ class Model:
         self.fired = collections.Counter()
         self.marked = collections.Counter()         # orders, as the log has them
         self.payable = set()                        # orders, as they must be
+        self.faults = set()                         # invoices whose trigger failed at some time
+        self.deadlocked = set()                     # statements in which there was a deadlock
         self.draining = False                       # nobody else is at work, no fault is there
         self.commands = set()                       # what operators did in this history: reverify, accept, reassign, purge
         self.problems = []
@@ -156,6 +160,9 @@ class Model:
 
     def log_setting(self, data):
         self.settings[data["project"]][data["name"]] = data["value"]
+
+    def log_fault(self, data):
+        self.faults.add((data["project"], data["invoice"]))
 
     def log_drain(self, _):
         self.draining = True
@@ -196,7 +203,9 @@ class Model:
         elif known.outcome == observed and observed not in OPEN:
             return                                  # settled already, and still so
         versions = self.fresh.pop((*key, name if known is None else None), [])
-        allowed = self.allowed(row, delivery, known)
+        if "40P01" in (data["error"] or ""):
+            self.deadlocked.add(delivery.statement)
+        allowed = self.allowed(row, delivery, known, data["error"] or "")
         if observed not in allowed:
             before = "" if known is None else f" after {known.outcome}"
             self.wrong(f"{about}: {observed}{before}, allowed: {', '.join(sorted(allowed))}; error: {data['error']}")
@@ -221,7 +230,7 @@ class Model:
             return "bad_signature"
         return "token_expired" if message.token.exp < EXPIRED else None
 
-    def allowed(self, row, delivery, known):
+    def allowed(self, row, delivery, known, error):
         message = row.message
         if known is None and self.refusal(message):
             return {f"rejected: {self.refusal(message)}"}
@@ -233,11 +242,12 @@ class Model:
         if "applied" in allowed:
             faults = self.applying(message)
             allowed = allowed - {"applied"} | faults
-            if "applied" in faults and not self.draining and (known is not None or delivery.may_fail or delivery.isolation != "read committed"):
+            has_failed = delivery.may_fail if known is None else (message.project, message.invoice) in self.faults
+            if "applied" in faults and not self.draining and (has_failed or error.startswith("40001") and (known is not None or delivery.isolation != "read committed")):
                 allowed.add("failed")
-            if known is None and delivery.must_fail and not delivery.disturbed and self.changes(message):
+            if known is None and delivery.must_fail and self.changes(message):
                 allowed.discard("applied")
-        if not self.draining and (known is not None or delivery.disturbed or delivery.isolation != "read committed"):
+        if self.may_wait(delivery, known):
             # Could not be settled now; its token may be spent nevertheless. If it is, it stays so.
             if known is None or known.outcome == "undecided":
                 allowed.add("undecided")
@@ -246,6 +256,11 @@ class Model:
             if known is not None:
                 allowed.add(known.outcome)
         return allowed
+
+    def may_wait(self, delivery, known):
+        """Whether there can be a reason not to settle it now."""
+        return not self.draining and (known is not None or delivery.isolation != "read committed" or delivery.interrupted or delivery.seconds > 2.9
+                                      or delivery.statement in self.deadlocked)
 
     def decisions(self, row, message, inserted):
         settings = self.settings[message.project]

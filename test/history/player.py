@@ -76,18 +76,9 @@ class Player:
                     self.send(session, sql, what)
 
     def send(self, session, sql, what):
-        others = [s for s in self.sessions if s is not session and (s.busy or s.in_transaction)]
-        for other in others:
-            self.disturb(other)
-        if others or session.has_timeout:
-            self.disturb(session)
         if self.record is not None:
             self.record.append((session.name, sql))
         session.send(sql, what)
-
-    def disturb(self, session):
-        for delivery in getattr(session, "under_way", ()):
-            delivery.disturbed = True
 
     def sql_of(self, session, what, *arguments):
         """None if it makes no sense now."""
@@ -126,12 +117,13 @@ class Player:
         if not session.in_transaction:
             session.forget()
             session.isolation = "read committed"
+        statement = f"{session.name} {len(self.deliveries)}"
         for message in messages:
             message = message._replace(invoice=self.prefix + message.invoice, token=message.token._replace(name=self.prefix + message.token.name))
             key = message.project, message.invoice
             is_failing = self.faults.get(key) in ("fail", "late")
-            delivery = Delivery(message, session.isolation, may_fail=is_failing or key in session.faults_before,
-                                must_fail=is_failing and session.isolation == "read committed")
+            delivery = Delivery(message, session.isolation, interrupted=session.has_timeout or session.was_cancelled, statement=statement,
+                                may_fail=is_failing or key in session.faults_before, must_fail=is_failing and session.isolation == "read committed")
             number = f"{self.prefix}{len(self.deliveries) + 1}"
             self.deliveries[number] = delivery
             session.under_way.append(delivery)
@@ -153,9 +145,11 @@ class Player:
         for session in self.sessions:
             if session.in_transaction or session.busy:
                 session.faults_before |= {key, *self.faults}
-                for delivery in getattr(session, "under_way", ()):
+                for delivery in session.under_way:
                     if session.busy and (delivery.message.project, delivery.message.invoice) == key:
                         delivery.may_fail, delivery.must_fail = True, False
+        if kind in ("fail", "late"):
+            self.world.log("fault", project=project, invoice=key[1])
         if kind is None:
             self.faults.pop(key, None)
             self.operate("DELETE FROM fault WHERE project = {} AND invoice_id = {}".format(*map(quote, key)))
@@ -184,7 +178,9 @@ class Player:
     def signal(self, function, index):
         session = self.sessions[index]
         self.cancelled.add(session)
-        self.disturb(session)
+        session.was_cancelled = True
+        for delivery in session.under_way:
+            delivery.interrupted = True
         if self.record is not None:
             self.record.append(("operator", f"SELECT {function}(pid) FROM pg_stat_activity WHERE application_name = '{session.name}'"))
         self.world.admin.execute(f"SELECT {function}(%s)", (session.pid,))
@@ -200,6 +196,9 @@ class Player:
 
     def done(self, session):
         what, error = session.step, session.error
+        session.was_cancelled = False
+        for delivery in session.under_way:
+            delivery.seconds = time.monotonic() - session.sent
         if error and not self.is_expected(session, what, error[0]):
             self.problems.append(f"{session.name}: {what} in {session.isolation} ended in {error[0]}: {error[1]}")
         if session.is_lost:
@@ -256,8 +255,8 @@ class Player:
     def drain(self):
         world = self.world
         for session in self.sessions:
+            session.under_way = []
             if session.has_timeout or session in self.cancelled:
-                session.under_way = []
                 session.send("RESET ALL", "reset")
                 world.quiesce(self.done)
                 session.has_timeout = False

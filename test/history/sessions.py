@@ -36,7 +36,8 @@ class Session:
         self.pid = self.connection.backend_pid
         self.busy = False
         self.isolation = "read committed"
-        self.has_timeout = False
+        self.has_timeout = self.was_cancelled = False
+        self.under_way = []         # deliveries of the statement that it is at
         self.forget()
 
     def forget(self):
