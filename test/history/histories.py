@@ -42,7 +42,7 @@ class Maker:
             session = rng.randrange(sessions)
             if what == "deliver":
                 messages = [self.message(invoices) for _ in range(rng.choice([1] * 8 + [2, 3]))]
-                yield session, what, messages, "receive" if len(messages) == 1 and rng.random() < .3 else "insert"
+                yield session, what, messages, rng.choice(["insert", "insert", "receive", "receive bytes"]) if len(messages) == 1 else "insert"
             elif what == "begin":
                 yield session, what, rng.choice(ISOLATIONS)
             elif what == "apply":
@@ -142,6 +142,7 @@ class Judge:
             problems = [p for p in self.player.play(events, record=record) if not (self.ignore and self.ignore.search(p))]
             if problems:
                 break
+        print("#   -- by the role merchant, after test/history/setup.sql")
         for name, sql in record:
             print(f"#   -- {name}\n#   " + sql.replace("\n", "\n#   ") + ";")
         for problem in problems or ["(this time nothing was wrong)"]:

@@ -46,7 +46,8 @@ class Player:
         self.queues = {s: [] for s in self.sessions}
         self.cancelled = set()
         self.since, = world.admin.execute("SELECT nextval('history_seq')").fetchone()
-        world.admin.execute("INSERT INTO orders SELECT unnest(%s::text[])", ([f"O-{self.prefix}{i}" for i in "ABC"] + [f"X-{self.prefix}"],))
+        orders = ", ".join(f"('{id}')" for id in [f"O-{self.prefix}{i}" for i in "ABC"] + [f"X-{self.prefix}"])
+        self.operate(f"INSERT INTO orders VALUES {orders}")
 
     def judge(self):
         self.finish()

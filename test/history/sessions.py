@@ -30,7 +30,7 @@ class Session:
         self.open()
 
     def open(self):
-        self.connection = pq.PGconn.connect(f"user={MERCHANT} dbname=history".encode())
+        self.connection = pq.PGconn.connect(f"user={MERCHANT} dbname=history application_name={self.name}".encode())
         if self.connection.status != pq.ConnStatus.OK:
             raise psycopg.OperationalError(self.connection.error_message.decode())
         self.pid = self.connection.backend_pid
@@ -97,9 +97,10 @@ class Session:
 def deliver_sql(deliveries, via):
     """deliveries: [(number, message)]"""
     rows = [(quote(m.project), quote(body_of(m)), quote(content_type_of(m, number))) for number, m in deliveries]
-    if via == "receive":
+    if via != "insert":
         (project, body, content_type), = rows
-        return f"SELECT http_status FROM cc_receive({body}::text, {content_type}, {project})"
+        body = f"{body}::text" if via == "receive" else f"convert_to({body}, 'UTF8')"
+        return f"SELECT http_status FROM cc_receive({body}, {content_type}, {project})"
     values = ",\n       ".join(f"({', '.join(row)})" for row in rows)
     return f"INSERT INTO cc_inbox (project, body, content_type)\nVALUES {values}\nRETURNING coalesce(reason, state)"
 
