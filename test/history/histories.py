@@ -37,6 +37,11 @@ class Maker:
         weights = {"deliver": 30, "begin": 8, "commit": 10, "rollback": rng.choice([0, 2]), "savepoint": rng.choice([0, 2]), "rollback to": rng.choice([0, 2]),
                    "apply": rng.choice([0, 3]), "fault": rng.choice([0, 0, 4]), "setting": rng.choice([0, 0, 3]), "cancel": rng.choice([0, 0, 2]),
                    "terminate": rng.choice([0, 0, 1]), "timeout": rng.choice([0, 0, 2]), "row lock": rng.choice([0, 0, 1]), "command": rng.choice([0, 0, 4])}
+        if rng.random() < .3:
+            yield OPERATOR, "parallel"
+        if rng.random() < .15:                      # a tangle of rows of the merchant's
+            weights["row lock"] = 8
+            yield from ((OPERATOR, "fault", "default", invoice, rng.choice(["forth", "back"])) for invoice in invoices)
         for _ in range(rng.randint(4, 30)):
             what, = rng.choices(list(weights), weights.values())
             session = rng.randrange(sessions)
@@ -58,7 +63,7 @@ class Maker:
             elif what == "command":
                 yield session, what, rng.choice(list(COMMANDS)), rng.randrange(3)
             elif what == "row lock":
-                yield session, what, rng.choice(invoices)
+                yield session, what, rng.choice([*invoices, 1, 2])
             else:
                 yield session, what
 

@@ -30,7 +30,7 @@ class Player:
         self.start(record)
         for event in events:
             self.event(event)
-            self.world.quiesce(self.done)
+            self.world.quiesce(self.done, at_once=self.is_parallel)
             self.pump()
         return self.judge()
 
@@ -44,7 +44,7 @@ class Player:
         self.deliveries, self.problems, self.faults, self.settings = {}, [], {}, set()
         self.sessions = world.sessions
         self.queues = {s: [] for s in self.sessions}
-        self.cancelled = set()
+        self.cancelled, self.is_parallel = set(), False
         self.since, = world.admin.execute("SELECT nextval('history_seq')").fetchone()
         orders = ", ".join(f"('{id}')" for id in [f"O-{self.prefix}{i}" for i in "ABC"] + [f"X-{self.prefix}"])
         self.operate(f"INSERT INTO orders VALUES {orders}")
@@ -105,7 +105,11 @@ class Player:
             session.has_timeout = True
             return "SET {} = '{}ms'".format(*arguments)
         if what == "row lock":
-            return f"SELECT FROM cc_invoice WHERE invoice_id = {quote(self.prefix + arguments[0])} FOR UPDATE" if session.in_transaction else None
+            if not session.in_transaction:
+                return None
+            if isinstance(arguments[0], int):
+                return f"SELECT FROM hot WHERE id = {arguments[0]} FOR UPDATE"
+            return f"SELECT FROM cc_invoice WHERE invoice_id = {quote(self.prefix + arguments[0])} FOR UPDATE"
         if what == "apply":
             if session.in_transaction and session.isolation != "read committed":
                 return None
@@ -140,6 +144,10 @@ class Player:
         for logged in {name, "accept" if name == "reassign" else name}:
             self.world.log("command", name=logged)
         return sql.format(prefix=self.prefix, n=n)
+
+    def do_parallel(self):
+        """From here on sessions are at work at the same time: no event waits for the one before."""
+        self.is_parallel = True
 
     def do_fault(self, project, invoice, kind):
         key = project, self.prefix + invoice

@@ -138,17 +138,17 @@ class World:
             "SELECT pid FROM pg_locks WHERE NOT granted UNION ALL "
             "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Extension' AND clock_timestamp() - query_start > '50 ms'")}
 
-    def quiesce(self, done, stuck=False):
-        """Until each busy session has answered or waits for a lock; if they are stuck, until one has answered.
-        done(session) is called for each answer."""
+    def quiesce(self, done, stuck=False, at_once=False):
+        """Until each busy session has answered or waits for a lock; if they are stuck, until one has answered;
+        at_once: waits for nothing. done(session) is called for each answer."""
         deadline = time.monotonic() + 60
         while busy := [s for s in self.sessions if s.busy]:
             ready = [s for s in busy if s.poll()]
             for session in ready:
                 done(session)
+            if at_once or ready and stuck:
+                return
             if ready:
-                if stuck:
-                    return
                 continue
             # Those that answer at once do so within this time.
             if not select.select([s.connection.socket for s in busy], [], [], 0.002)[0] and not stuck:
