@@ -135,6 +135,7 @@ class Round:
         began = time.monotonic()
         delivery.answer = connection.execute("SELECT http_status FROM cc_receive(%s::text, %s, 'default')",
                                              (body_of(message), content_type_of(message, number))).fetchone()[0]
+        delivery.answer = str(delivery.answer)
         delivery.seconds = time.monotonic() - began
         delivery.committed = True
 

@@ -143,24 +143,32 @@ def cases(long):
                                      for kinds in itertools.combinations_with_replacement(FEWEST[:3], 3))
 
 
-def wait_is_bounded(player):
-    """A delivery waits at most 3 seconds for another one; then it is pending, and settled later."""
-    player.start()
-    for event in [(0, "begin", "read committed"), (0, "deliver", KINDS["first"], "insert"), (1, "deliver", KINDS["resend"], "insert")]:
-        player.event(event)
-        player.world.quiesce(player.done)
-    began = time.monotonic()
-    while player.sessions[1].busy and time.monotonic() - began < 6:
-        player.world.quiesce(player.done)
-        time.sleep(0.01)
-    seconds, answers = time.monotonic() - began, [d.answer for d in player.deliveries.values()]
-    problems = player.judge()
-    if not 2.5 < seconds < 4 or answers != ["applied", "pending"]:
-        problems.append(f"answered {answers} after {seconds:.1f} s")
-    print(f"{'not ' if problems else ''}ok - a delivery waits 3 seconds for its invoice, and is then pending")
-    for problem in problems:
-        print(f"#   => {problem}")
-    return bool(problems)
+def waits(player):
+    """How long a delivery waits for another one that does not end; then it is pending, and settled later."""
+    held = [(0, "begin", "read committed"), (0, "deliver", KINDS["A and B"], "insert")]
+    three = KINDS["first"] + KINDS["unbound, other invoice"] + KINDS["resend"]
+    failed = False
+    for title, events, shortest, longest in [
+            ("a delivery waits 3 seconds for its invoice", [(1, "deliver", KINDS["first"], "insert")], 2.5, 4),
+            ("a statement_timeout ends all waiting of a statement", [(1, "timeout", "statement_timeout", 300), (1, "deliver", three, "insert")], .2, 1),
+            ("a lock_timeout ends all waiting of a statement", [(1, "timeout", "lock_timeout", 300), (1, "deliver", three, "insert")], .2, 1)]:
+        player.start()
+        for event in held + events:
+            player.event(event)
+            player.world.quiesce(player.done)
+        began = time.monotonic()
+        while player.sessions[1].busy and time.monotonic() - began < 6:
+            player.world.quiesce(player.done)
+            time.sleep(0.01)
+        seconds, answers = time.monotonic() - began, [d.answer for d in player.deliveries.values()][2:]
+        problems = player.judge()
+        if not shortest < seconds < longest or set(answers) != {"pending"}:
+            problems.append(f"answered {answers} after {seconds:.1f} s")
+        print(f"{'not ' if problems else ''}ok - {title}, and leaves it pending")
+        for problem in problems:
+            print(f"#   => {problem}")
+        failed |= bool(problems)
+    return failed
 
 
 def main():
@@ -171,7 +179,7 @@ def main():
     options = parser.parse_args()
 
     player = Player(World(sessions=3))
-    failed = wait_is_bounded(player)
+    failed = waits(player)
     for title, group in cases(options.long):
         if options.group and options.group not in title:
             continue

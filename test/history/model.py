@@ -98,6 +98,8 @@ SETTINGS = {"keys": ["first"], "apply": "immediate", "require_order_id": False, 
 ORDER_PRICE, ORDER_CURRENCY = Decimal(10), "BNB"
 EXPIRED = -1_000_000
 OPEN = ("undecided", "pending", "failed")           # what cc_apply is to settle
+HTTP = {"rejected: unknown_project": 404, "rejected: bad_signature": 401, "rejected: token_expired": 401, "rejected: missing_order_id": 400,
+        "rejected: token_reused": 409}              # of all else 200
 REVERIFIABLE = tuple(f"rejected: {reason}" for reason in ("bad_signature", "token_expired", "token_not_yet_valid", "unknown_project", "missing_order_id"))
 ACCEPTABLE = ("conflict", "rejected: token_reused")
 HELD = ("applied", "pending", "conflict")           # content that came in such a row came already
@@ -119,6 +121,10 @@ def rank(status, invoice_status, payment_status):
     return 2 if "canceled" in (status, invoice_status, payment_status) else 0
 
 
+def word_of(outcome):
+    return "pending" if outcome == "undecided" else outcome.removeprefix("rejected: ")
+
+
 def number_of(data):
     """The number of a delivery, which its content type carries."""
     return data["content_type"].rpartition("n=")[2]
@@ -134,6 +140,7 @@ class Model:
         self.settings = collections.defaultdict(lambda: dict(SETTINGS))
         self.rows = {}                              # by id
         self.row_of = collections.defaultdict(list)  # ids by number of delivery
+        self.answers = {}                           # by number of delivery: its first outcome
         self.spent = {}                             # (project, token): id of the row that spends it
         self.purged = set()                         # ids
         self.digests = {}                           # what the product calls a token or a content: what it is
@@ -146,6 +153,7 @@ class Model:
         self.faults = set()                         # invoices whose trigger failed at some time
         self.deadlocked = set()                     # statements in which there was a deadlock
         self.draining = False                       # nobody else is at work, no fault is there
+        self.settled = 0                            # since then
         self.commands = set()                       # what operators did in this history: reverify, accept, reassign, purge
         self.problems = []
 
@@ -163,6 +171,10 @@ class Model:
 
     def log_fault(self, data):
         self.faults.add((data["project"], data["invoice"]))
+
+    def log_settled(self, data):
+        if data["count"] != self.settled:
+            self.wrong(f"cc_apply returned {data['count']} in all, and settled {self.settled}")
 
     def log_drain(self, _):
         self.draining = True
@@ -199,6 +211,7 @@ class Model:
         about = f"delivery {name} ({message.content} of {message.invoice}, token {message.token.name})"
         if known is None:
             self.row_of[name].append(row.id)
+            self.answers[name] = observed
             self.arriving.pop(self.pid, None)       # all rows of its statement have been decided
         elif known.outcome == observed and observed not in OPEN:
             return                                  # settled already, and still so
@@ -210,6 +223,7 @@ class Model:
             before = "" if known is None else f" after {known.outcome}"
             self.wrong(f"{about}: {observed}{before}, allowed: {', '.join(sorted(allowed))}; error: {data['error']}")
         self.rows[row.id] = row
+        self.settled += self.draining and observed not in OPEN
         if observed in SPENDING:
             self.spent.setdefault(token, row.id)
         self.check_proof(about, row, data, token)
@@ -403,7 +417,9 @@ class Model:
     def end(self, inbox, invoices, orders):
         """inbox: {id: (state, reason)}; invoices: {(project, invoice): row}; orders: {id: marked}. All is drained."""
         for name, delivery in self.deliveries.items():
-            ids = self.row_of[name]
+            ids, outcome = self.row_of[name], self.answers.get(name)
+            if outcome and delivery.committed and delivery.answer not in (str(HTTP.get(outcome, 200)), word_of(outcome)):
+                self.wrong(f"delivery {name}: answered {delivery.answer}, and was {outcome}")
             if self.purged.intersection(ids):
                 continue
             if len(ids) > 1 or delivery.committed is False and ids or delivery.committed and not ids:

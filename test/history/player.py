@@ -277,13 +277,18 @@ class Player:
             self.operate("DELETE FROM fault")
         world.log("drain")
         try:
-            if "cc_work" in world.has:
+            if "cc_work" in world.has and world.number % 2:
                 self.operate("CALL cc_work()")
+            settled = 0
             for _ in range(DRAIN):
-                if world.owner.execute("SELECT cc_apply(1000)").fetchone()[0] == 0:
+                now, = world.owner.execute("SELECT cc_apply(1000)").fetchone()
+                settled += now
+                if not now:
                     break
             else:
                 self.problems.append(f"cc_apply settles something even at the call number {DRAIN}")
+            if "cc_work" not in world.has or world.number % 2 == 0:
+                world.log("settled", count=settled)
         except Exception as error:
             self.problems.append(f"cc_apply, alone and without a fault: {error}")
 
