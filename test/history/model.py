@@ -92,6 +92,7 @@ class Row:
     message: Message
     outcome: str        # a state; "pending" only if it is decided, else "undecided"; "rejected: reason"
     received_at: str
+    xid: int            # of the transaction that brought it there
 
 
 SETTINGS = {"keys": ["first"], "apply": "immediate", "require_order_id": False, "accept_test_payments": False}
@@ -207,7 +208,7 @@ class Model:
         message, observed = delivery.message, outcome_of(data)
         key, token = (message.project, message.invoice), (message.project, message.token.name)
         known = self.rows.get(data["id"])
-        row = Row(data["id"], message, observed, data["received_at"])
+        row = Row(data["id"], message, observed, data["received_at"], data["xid"])
         about = f"delivery {name} ({message.content} of {message.invoice}, token {message.token.name})"
         if known is None:
             self.row_of[name].append(row.id)
@@ -218,6 +219,7 @@ class Model:
         versions = self.fresh.pop((*key, name if known is None else None), [])
         if "40P01" in (data["error"] or ""):
             self.deadlocked.add(delivery.statement)
+        self.snapshot = data["snapshot"] if delivery.isolation != "read committed" and known is None else None
         allowed = self.allowed(row, delivery, known, data["error"] or "")
         if observed not in allowed:
             before = "" if known is None else f" after {known.outcome}"
@@ -261,6 +263,9 @@ class Model:
                 allowed.add("failed")
             if known is None and delivery.must_fail and self.changes(message):
                 allowed.discard("applied")
+            invoice = self.invoices.get((message.project, message.invoice))
+            if invoice and self.is_hidden(invoice["xid"], row):
+                allowed -= {"applied", "conflict"}
         if self.may_wait(delivery, known):
             # Could not be settled now; its token may be spent nevertheless. If it is, it stays so.
             if known is None or known.outcome == "undecided":
@@ -276,20 +281,31 @@ class Model:
         return not self.draining and (known is not None or delivery.isolation != "read committed" or delivery.interrupted or delivery.seconds > 2.9
                                       or delivery.statement in self.deadlocked)
 
+    def is_hidden(self, xid, row):
+        """Whether the snapshot of a strict isolation level misses what that transaction did: then the row must wait."""
+        if self.snapshot is None or xid == row.xid:
+            return False
+        _, end, running = self.snapshot.split(":")
+        return xid >= int(end) or str(xid) in running.split(",")
+
     def decisions(self, row, message, inserted):
         settings = self.settings[message.project]
         missing = settings["require_order_id"] and message.order is None and not message.said.is_test
         refused = {"rejected: missing_order_id"} if missing else set()
         spender = self.rows.get(self.spent.get((message.project, message.token.name)))
         if spender is not None and spender.id != row.id:
+            if self.is_hidden(spender.xid, row):
+                return set()
             if spender.message[:3] != message[:3]:
                 return {"rejected: token_reused"} | refused
             if spender.outcome == "rejected: missing_order_id":
                 return {spender.outcome}
             return {"duplicate"}
-        same = {r.outcome for r in self.rows.values() if r.message[:3] == message[:3] and r.id != row.id}
+        others = [r for r in self.rows.values() if r.message[:3] == message[:3] and r.id != row.id]
+        same = {r.outcome for r in others}
         if same.intersection(HELD):
-            return {"duplicate"} | refused
+            is_seen = any(r.outcome in HELD and not self.is_hidden(r.xid, row) for r in others)
+            return ({"duplicate"} if is_seen else set()) | refused
         maybe = {"duplicate"} if "undecided" in same else set()     # the contract leaves open whether that one counts
         if refused:
             return refused | maybe
@@ -358,7 +374,7 @@ class Model:
             elif pays and not invoice["paid_at"]:
                 # Those of the one that pays. What it does not say may stay, or be unknown.
                 want[column] = {value} if value is not None else {None, invoice[column]}
-            elif pays and exp > invoice["paid_exp"] and newer == {False}:
+            elif pays and newer == {False}:
                 # Newer than the one that paid, older than another, a canceled: the contract can be read either way.
                 want[column] = merged(column, value, {True, False}) | {invoice[column]}
             else:

@@ -162,8 +162,9 @@ class World:
 
     def observe(self, since, prefix):
         """The log, the inbox's outcomes, the invoices, and which orders are paid."""
-        log = [(what, pid, json.loads(data, parse_float=Decimal, parse_int=Decimal)) for what, pid, data in self.admin.execute(
-            "SELECT what, pid, data::text FROM history_log WHERE seq > %s ORDER BY seq", (since,))]
+        log = [(what, pid, json.loads(data, parse_float=Decimal, parse_int=Decimal) | {"xid": int(xid), "snapshot": snapshot})
+               for what, pid, data, xid, snapshot in self.admin.execute(
+            "SELECT what, pid, data::text, xid::text, snapshot::text FROM history_log WHERE seq > %s ORDER BY seq", (since,))]
         inbox = {row["id"]: outcome_of(row) for row in self.read("to_jsonb(i) - 'body' - 'raw' FROM cc_inbox i WHERE content_type LIKE %s", f"%n={prefix}%")}
         invoices = {(row["project"], row["invoice_id"]): row for row in self.read("to_jsonb(i) FROM cc_invoice i WHERE invoice_id LIKE %s", prefix + "%")}
         orders = dict(self.admin.execute("SELECT id, paid_at IS NOT NULL FROM orders WHERE id LIKE %s", (f"_-{prefix}%",)).fetchall())

@@ -6,7 +6,8 @@ INSERT INTO cc_project (name, secret) VALUES ('default', 'default-first'), ('sec
 -- The log: each version of each row, in the order in which it was decided. Its number is drawn while the delivery holds the lock
 -- of its invoice; what is rolled back leaves nothing.
 CREATE SEQUENCE history_seq CACHE 1;
-CREATE TABLE history_log (seq bigint DEFAULT nextval('history_seq'), pid integer DEFAULT pg_backend_pid(), what text, data jsonb);
+CREATE TABLE history_log (seq bigint DEFAULT nextval('history_seq'), pid integer DEFAULT pg_backend_pid(), what text, data jsonb,
+    xid xid8 DEFAULT pg_current_xact_id(), snapshot pg_snapshot DEFAULT pg_current_snapshot());
 CREATE FUNCTION history_log() RETURNS trigger LANGUAGE plpgsql AS
     $$BEGIN INSERT INTO public.history_log (what, data) VALUES (TG_ARGV[0], to_jsonb(coalesce(NEW, OLD)) - 'body' - 'raw' - 'info'); RETURN NEW; END$$;
 
