@@ -65,6 +65,7 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"received_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "time of receipt of the first postback"},
     {"updated_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "time of receipt of the last postback that was applied"},
     {"amounts_expire_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "", "exp of the postback that the amounts are from"},
+    {"invoice_type", ColumnKind::kText, ColumnGroup::kDetail, false, "type", "invoice_info.type"},
 });
 inline constexpr std::size_t kInvoiceColumnCount = kInvoiceColumns.size();
 
