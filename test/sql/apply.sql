@@ -50,7 +50,44 @@ DELETE FROM cc_project;
 SELECT cc_apply();
 SELECT invoice_id, paid_at IS NOT NULL AS paid FROM cc_invoice ORDER BY 1;
 SELECT cc_apply(0);
+SELECT cc_apply(-1);
+SELECT cc_apply(NULL);
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT cc_apply();
+ROLLBACK;
+
+-- cc_work: everything that waits, each row once, in batches with COMMIT, whatever the session's isolation level is
+TRUNCATE cc_inbox, cc_invoice;
+INSERT INTO cc_project (name, secret, apply) VALUES ('default', 's3cret', 'deferred');
+INSERT INTO cc_inbox (body) SELECT sample(CASE WHEN n % 3 = 0 THEN 'BAD' ELSE 'GOOD' END || n) FROM generate_series(1, 180) AS n;
+SET default_transaction_isolation = 'serializable';
+CALL cc_work();
+RESET default_transaction_isolation;
+SELECT state, attempts, count(*), count(DISTINCT xmin::text) > 1 AS in_batches FROM cc_inbox GROUP BY 1, 2 ORDER BY 1;
+DROP TRIGGER refuse ON cc_invoice;
+CALL cc_work();
+SELECT state, attempts, count(*) FROM cc_inbox GROUP BY 1, 2 ORDER BY 1, 2;
+-- Not where it could not commit
+BEGIN;
+CALL cc_work();
+ROLLBACK;
+-- By grant, with the rights of the owner of the tables and of nobody else
+CREATE ROLE regress_worker;
+SET ROLE regress_worker;
+CALL cc_work();
+RESET ROLE;
+GRANT EXECUTE ON PROCEDURE cc_work() TO regress_worker;
+INSERT INTO cc_inbox (body) VALUES (sample('BYWORKER'));
+CREATE FUNCTION who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'as the owner: %', current_user <> 'regress_worker'; RETURN NEW; END $$;
+CREATE TRIGGER who BEFORE INSERT ON cc_invoice FOR EACH ROW EXECUTE FUNCTION who();
+SET ROLE regress_worker;
+CALL cc_work();
+SELECT current_user;
+RESET ROLE;
+SELECT state FROM cc_inbox WHERE invoice_id = 'BYWORKER';
+REVOKE ALL ON PROCEDURE cc_work() FROM regress_worker;
+DROP ROLE regress_worker;
 
 DROP TABLE cc_project, cc_inbox, cc_invoice;
-DROP FUNCTION sample, refuse, hang;
+DROP FUNCTION sample, refuse, hang, who;
 DROP EXTENSION cryptocloud_postback;
