@@ -107,6 +107,7 @@ DECLARE
     command text;
     rows    bigint;
     made    text[] := '{}';  -- tables that were not there
+    enabling text[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('cryptocloud_postback.cc_setup', 0));
 
@@ -190,12 +191,10 @@ BEGIN
         RAISE NOTICE 'cc_inbox: from here on deliveries wait until the transaction ends';
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', inbox);
         -- No trigger of the merchant's fires.
-        CREATE TEMPORARY TABLE cc_setup_trigger ON COMMIT DROP AS
-            SELECT tgname AS name, CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END AS action
-              FROM pg_trigger WHERE tgrelid = inbox::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0;
-        FOR command IN SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', inbox, name) FROM pg_temp.cc_setup_trigger LOOP
-            EXECUTE command;
-        END LOOP;
+        SELECT array_agg(format('ALTER TABLE %s %s TRIGGER %I', inbox,
+                                CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END, tgname))
+          INTO enabling FROM pg_trigger WHERE tgrelid = inbox::regclass AND NOT tgisinternal AND tgenabled <> 'D';
+        EXECUTE format('ALTER TABLE %s DISABLE TRIGGER USER', inbox);
         EXECUTE format('UPDATE %1$s AS i SET token_digest = NULL
                           FROM (SELECT id, row_number() OVER (PARTITION BY token_digest
                                                               ORDER BY state IN (''rejected'', ''duplicate''), id) AS place
@@ -205,10 +204,9 @@ BEGIN
         IF rows > 0 THEN
             RAISE NOTICE 'cc_inbox: % rows left the digest of their token to the row that spent it', rows;
         END IF;
-        FOR command IN SELECT format('ALTER TABLE %s %s TRIGGER %I', inbox, action, name) FROM pg_temp.cc_setup_trigger LOOP
+        FOREACH command IN ARRAY coalesce(enabling, '{}') LOOP
             EXECUTE command;
         END LOOP;
-        DROP TABLE pg_temp.cc_setup_trigger;
     END IF;
     IF EXISTS (SELECT FROM pg_index WHERE indrelid = inbox::regclass AND pg_get_indexdef(indexrelid) LIKE old_token_index) THEN
         FOR command IN
