@@ -70,6 +70,14 @@ sub until_more { return until_count($_[0], count($_[0]) + $_[1]) }
 my $is_old = q{body ~ '"invoice_id": "old'};
 my $is_new = q{body ~ '"invoice_id": "new'};
 
+# Deliveries that are on their way when ALTER EXTENSION commits: the first one holds the invoice, the second one waits for it
+my ($first, $second) = map { session($node, 'postgres', 'proxy') } 1 .. 2;
+sub held
+{
+	return qq{SELECT http_status FROM cc_receive(cc_sample_postback('s3cret', invoice_id => 'held', amount_usd => $_[0], expires_at => to_timestamp($ends + $_[0])), 'application/json');};
+}
+is(ask($_, q{INSERT INTO cc_inbox (body) VALUES ('{}') RETURNING reason;}), 'missing_invoice_id', 'a session loads 0.1.0') for $first, $second;
+
 start_client('oldtext', 'text');
 start_client('oldbytea', 'bytea');
 start_client('oldinsert', 'insert');
@@ -84,10 +92,18 @@ until_count("$is_new AND state = 'pending'", 200);
 until_more("$is_old AND state = 'applied'", 100);
 is(count("$is_new AND state <> 'pending'"), '0', 'new library, old SQL: kept pending');
 is(answer_as($node, 'shop', 'SELECT cc_apply()'), '0', 'and cc_apply() of old SQL leaves them');
-is(count("state NOT IN ('applied', 'duplicate', 'pending')"), '0', 'nothing fails');
+is(count("body <> '{}' AND state NOT IN ('applied', 'duplicate', 'pending')"), '0', 'nothing fails');
 
 # 2. ALTER EXTENSION UPDATE under load
+is(ask($first, 'BEGIN; ' . held(1)), '200', 'a delivery in a transaction');
+ask($second, held(2), wait => 0);
+wait_for_lock($node, 1);
 is(answer_as($node, 'shop', 'ALTER EXTENSION cryptocloud_postback UPDATE'), '', 'ALTER EXTENSION UPDATE');
+is(ask($first, held(3) . ' COMMIT;'), '200', 'the same transaction goes on in new SQL');
+my $met = ask($second, q{\\echo});
+note("the delivery that ALTER EXTENSION met: $met, and now "
+	  . $node->safe_psql('postgres', q{SELECT string_agg(concat_ws(' ', state, attempts, error), ', ' ORDER BY id) FROM cc_inbox WHERE invoice_id = 'held'}));
+is(ask($second, held(2)), '200', 'that one again') if $met !~ /^200/;
 until_more("$is_old AND state = 'pending'", 100);
 my $pending = count(q{state = 'pending'});
 until_more("$is_new AND state = 'pending'", 100);
@@ -116,11 +132,13 @@ for my $name (sort keys %clients)
 	$answers += () = $out =~ /^answer /mg;
 }
 note("$answers deliveries, $retries tried again, $pending waited for cc_setup()");
-is(count('true'), $answers, 'each answer 200 is a row');
-is(count(q{state NOT IN ('applied', 'duplicate')}), '0', 'all are settled');
+is(count(q{body <> '{}' AND body !~ '"held"'}), $answers, 'each answer 200 is a row');
+is(count(q{body ~ '"held"'}), '3', 'those that met ALTER EXTENSION too');
+is($node->safe_psql('postgres', q{SELECT amount_usd FROM cc_invoice WHERE invoice_id = 'held'}), '3', 'and the last one counts');
+is(count(q{body <> '{}' AND state NOT IN ('applied', 'duplicate')}), '0', 'all are settled');
 is($node->safe_psql('postgres', q{
 	SELECT count(*) FROM (SELECT cc_parse_postback(body, content_type) ->> 'invoice_id' AS invoice, count(*) AS deliveries,
-			count(*) FILTER (WHERE state = 'applied') AS applied FROM cc_inbox GROUP BY 1) AS i
+			count(*) FILTER (WHERE state = 'applied') AS applied FROM cc_inbox WHERE body <> '{}' AND body !~ '"held"' GROUP BY 1) AS i
 	 WHERE applied <> 1 OR deliveries > 2}), '0', 'of each invoice one delivery is applied');
 is($node->safe_psql('postgres', q{SELECT count(*) - count(DISTINCT invoice_id), (SELECT count(*) FROM cc_invoice) - count(*) FROM paid}), '0|0',
 	'each invoice is paid once');
@@ -130,23 +148,25 @@ my $log = slurp_file($node->logfile);
 my %told;
 $told{$_}++ for $log =~ /^(\d+) LOG:  cryptocloud_postback: the tables are not as this version makes them, so postbacks are kept pending$/mg;
 cmp_ok(scalar keys %told, '>=', 6, 'the log says why postbacks wait');
-is((grep { $_ > 1 } values %told), 0, 'in one line for each session');
+is((grep { $_ > 2 } values %told), 0, 'in one line for each session and library');
 like($log, qr/HINT:  Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_setup\(\) and CALL cc_work\(\)\./, 'and what to run');
 unlike($log, qr/no usable index/, 'no delivery reads a whole table');
 unlike($log, qr/PANIC|terminated by signal/, 'nothing crashes');
 
 # The way back. 0.1.0 laid over: the SQL of 0.2.0 goes on with its own library
 lay_over($pg_config, '0.1.0');
-sub deliver { return answer_as($node, 'proxy', "SELECT http_status FROM cc_receive(body('back', $_[0]), 'application/json')") }
+my @body = map { $node->safe_psql('postgres', "SELECT quote_literal(body('back', $_))") } 0 .. 3;
+sub receive { return "SELECT http_status FROM cc_receive($body[$_[0]], 'application/json');" }
+sub deliver { return answer_as($node, 'proxy', receive($_[0])) }
 my $session = session($node, 'postgres', 'proxy');
-is(ask($session, q{SELECT http_status FROM cc_receive(body('back', 1), 'application/json')}), '200', '0.1.0 over 0.2.0: no harm');
+is(ask($session, receive(1)), '200', '0.1.0 over 0.2.0: no harm');
 is(count(q{state = 'applied' AND body ~ '"back-1"'}), '1', 'it is applied');
 # 0.2.0 taken away, as by a downgrade of the package
 my $library = `$pg_config --pkglibdir`;
 chomp $library;
 rename "$library/cryptocloud_postback-0.2.0.so", "$library/kept" or die $!;
 is(deliver(2), 'ERROR:  58P01: could not access file "$libdir/cryptocloud_postback-0.2.0": No such file or directory', 'without its library: a clear refusal');
-is(ask($session, q{SELECT http_status FROM cc_receive(body('back', 3), 'application/json')}), '200', 'sessions that have it go on');
+is(ask($session, receive(3)), '200', 'sessions that have it go on');
 like(answer_as($node, 'shop', q{ALTER EXTENSION cryptocloud_postback UPDATE TO '0.1.0'}),
 	qr/^ERROR:  22023: extension "cryptocloud_postback" has no update path from version "0\.2\.0" to version "0\.1\.0"/, 'there is no way back in SQL');
 rename "$library/kept", "$library/cryptocloud_postback-0.2.0.so" or die $!;
