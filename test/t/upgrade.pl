@@ -112,7 +112,15 @@ my @data = (
 	q{SELECT has_function_privilege('proxy', 'cc_receive(text, text, text)', 'EXECUTE'), has_function_privilege('proxy', 'cc_apply(integer)', 'EXECUTE'),
 		has_table_privilege('accountant', 'cc_invoice', 'SELECT')},
 	q{SELECT col_description('cc_inbox'::regclass, attnum), obj_description('cc_invoice'::regclass) FROM pg_attribute WHERE attrelid = 'cc_inbox'::regclass AND attname = 'error'});
+# A dump of 0.1.0 that is restored where only this version is
+my $dump = $node->basedir . '/old.sql';
+$node->command_ok([ 'pg_dump', '--no-sync', '-f', $dump, $node->connstr('old') ], 'pg_dump of 0.1.0');
 lay_over($pg_config);
+make_database('restored');
+$node->command_ok([ 'psql', '-XqAt', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('restored') . ' user=shop' ], 'its restore into this version');
+is(answer_as($node, 'shop', q{SELECT my_delivery(my_body('W', 8))}, 'restored'), 'pending', 'restored: pending until cc_setup() ran');
+like(answer_as($node, 'shop', 'SELECT cc_setup()', 'restored'), qr/5 rows left/, 'restored: cc_setup()');
+
 is(shop('old', 'ALTER EXTENSION cryptocloud_postback UPDATE'), '', 'ALTER EXTENSION UPDATE by the owner, who is no superuser');
 # What comes before cc_setup() waits
 is(deliver(qq{my_body('W', 8)}), 'pending', 'new SQL and library, old tables: pending');
@@ -126,6 +134,7 @@ NOTICE:  00000: cc_inbox: building an index on (token_digest)
 NOTICE:  00000: cc_inbox: building an index on (invoice_id, project, content_digest, state)
 ', 'cc_setup() says what it does to whole tables');
 is(answer('old', $_), $before{$_}, "after cc_setup(): $_") for @data;
+is(answer('restored', $_), $before{$_}, "restored: $_") for grep { !/received_at/ } @data;
 
 # The same as a new database has, but for what is the merchant's
 make_database('fresh');
@@ -137,7 +146,7 @@ my $tables = q{(SELECT c.oid FROM pg_class c WHERE relname ~ '^cc_(project|inbox
 my $not_given = q{(SELECT array_agg(a::text ORDER BY a::text) FROM unnest(%s) AS a WHERE a::text !~ '^(proxy|accountant)=')};
 my %catalog = (
 	functions => qq{SELECT p.oid::regprocedure, pg_get_functiondef(p.oid), proowner::regrole, proargnames, proconfig, prosrc, probin, procost, prorows,
-		} . sprintf($not_given, 'proacl') . qq{, obj_description(p.oid, 'pg_proc') FROM pg_proc p WHERE ('pg_proc'::regclass, p.oid) IN $members ORDER BY 1::text},
+		} . sprintf($not_given, 'proacl') . qq{, obj_description(p.oid, 'pg_proc') FROM pg_proc p WHERE ('pg_proc'::regclass, p.oid) IN $members ORDER BY p.oid::regprocedure::text},
 	types => qq{SELECT t.typname, typowner::regrole, typtype, typacl, obj_description(t.oid, 'pg_type'), a.attname, format_type(atttypid, atttypmod), attnum,
 		col_description(typrelid, attnum) FROM pg_type t LEFT JOIN pg_attribute a ON attrelid = typrelid
 		WHERE ('pg_type'::regclass, t.oid) IN $members ORDER BY 1, attnum},
@@ -151,7 +160,7 @@ my %catalog = (
 		CASE WHEN attname <> 'error' THEN col_description(attrelid, attnum) END
 		FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 		WHERE attrelid IN $tables AND attnum > 0 AND attname !~ '^my_' ORDER BY attrelid::regclass::text, attname},
-	constraints => qq{SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid IN $tables ORDER BY 1::text, 2},
+	constraints => qq{SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid IN $tables ORDER BY conrelid::regclass::text, 2},
 	indexes => qq{SELECT pg_get_indexdef(indexrelid), indisunique, indisvalid FROM pg_index
 		WHERE indrelid IN $tables AND indexrelid::regclass::text !~ '^my_' ORDER BY 1},
 	triggers => qq{SELECT pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE tgrelid IN $tables AND tgname !~ '^my_' ORDER BY 1},
@@ -161,10 +170,11 @@ my %catalog = (
 );
 for my $kind (sort keys %catalog)
 {
-	my ($old, $fresh) = map { answer($_, $catalog{$kind}) } qw(old fresh);
+	my ($old, $fresh, $restored) = map { answer($_, $catalog{$kind}) } qw(old fresh restored);
 	unlike($fresh, qr/ERROR/, "a query for $kind");
 	is(only_in($old, $fresh), '', "the same as in a new database: $kind");
 	is(only_in($fresh, $old), '', "and nothing missing: $kind");
+	is($restored, $old, "the same in a restored one: $kind");
 }
 
 # cc_setup() again changes nothing and takes no lock but that of a reader, also beside pg_dump's
@@ -198,7 +208,7 @@ is(answer('old', q{SELECT invoice_id, state, attempts FROM cc_inbox WHERE invoic
 is(deliver(q{my_body('F', 4, '{"order_id": "my-fail"}')}), 'duplicate', 'what failed is a duplicate now');
 
 # The owner's grants are dumped
-my ($dump) = run_command([ 'pg_dump', '--schema-only', $node->connstr('old') ]);
+($dump) = run_command([ 'pg_dump', '--schema-only', $node->connstr('old') ]);
 like($dump, qr/^GRANT ALL ON FUNCTION \S*cc_receive\(body text, content_type text, project text\) TO proxy;/m, 'pg_dump has a grant on cc_receive');
 like($dump, qr/^GRANT ALL ON FUNCTION \S*cc_apply\(max_rows integer\) TO proxy;/m, 'and on cc_apply');
 unlike($dump, qr/SET COMPRESSION/, 'and asks for no compression, as 0.1.0 did');
