@@ -136,6 +136,20 @@ NOTICE:  00000: cc_inbox: building an index on (invoice_id, project, content_dig
 is(answer('old', $_), $before{$_}, "after cc_setup(): $_") for @data;
 is(answer('restored', $_), $before{$_}, "restored: $_") for grep { !/received_at/ } @data;
 
+my $spent = 'SELECT id, token_digest FROM cc_inbox WHERE invoice_id IS DISTINCT FROM \'W\' ORDER BY id';
+is(answer('restored', $spent), answer('old', $spent), 'restored: the same rows spent the tokens');
+
+# What docs/upgrading.md says: without the long lock, and in short
+my $document = slurp_file("$FindBin::RealBin/../../docs/upgrading.md");
+my %block = $document =~ /^<!-- (\w+) -->\n```sql\n(.*?)^```$/msg;
+make_database('beforehand');
+$node->command_ok([ 'psql', '-XqAt', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('beforehand') . ' user=shop' ], 'beforehand: restore');
+answer('beforehand', 'ALTER TABLE cc_inbox DISABLE TRIGGER USER');
+is(shop('beforehand', $block{beforehand}), '', 'beforehand: cc_setup() has no word on whole tables');
+answer('beforehand', 'ALTER TABLE cc_inbox ENABLE TRIGGER USER; ALTER TABLE cc_inbox ENABLE ALWAYS TRIGGER my_always, DISABLE TRIGGER my_resting');
+is(answer('beforehand', $spent), answer('old', $spent), 'beforehand: the same rows spent the tokens');
+like(shop('restored', $block{upgrade}), qr/already installed/, 'the statements in short');
+
 # The same as a new database has, but for what is the merchant's
 make_database('fresh');
 is(shop('fresh', "CREATE EXTENSION cryptocloud_postback; SELECT cc_setup(); SELECT extversion FROM pg_extension WHERE extname LIKE 'crypto%'"),
@@ -170,11 +184,12 @@ my %catalog = (
 );
 for my $kind (sort keys %catalog)
 {
-	my ($old, $fresh, $restored) = map { answer($_, $catalog{$kind}) } qw(old fresh restored);
+	my ($old, $fresh, $restored, $beforehand) = map { answer($_, $catalog{$kind}) } qw(old fresh restored beforehand);
 	unlike($fresh, qr/ERROR/, "a query for $kind");
 	is(only_in($old, $fresh), '', "the same as in a new database: $kind");
 	is(only_in($fresh, $old), '', "and nothing missing: $kind");
 	is($restored, $old, "the same in a restored one: $kind");
+	is($beforehand, $old, "the same where it was done beforehand: $kind");
 }
 
 # cc_setup() again changes nothing and takes no lock but that of a reader, also beside pg_dump's
