@@ -35,7 +35,7 @@ DROP VIEW cc_invoice_pkey;
 DROP INDEX cc_inbox_content;
 -- Without the index of the tokens, or with one that keeps no token from being spent twice, postbacks wait; nothing is lost
 CREATE INDEX other ON cc_inbox (token_digest) WHERE token_digest IS NOT NULL;
-DROP INDEX cc_inbox_token;
+DROP INDEX CONCURRENTLY cc_inbox_token;
 TRUNCATE cc_inbox;
 CALL deliver('W', :'unbound');
 SELECT * FROM states;
@@ -48,7 +48,8 @@ CREATE UNIQUE INDEX cc_inbox_token ON cc_inbox (token_digest) WHERE state = 'app
 SELECT cc_apply();
 DROP INDEX cc_inbox_token;
 -- Any other name will do, and it need not be partial
-CREATE UNIQUE INDEX my_own ON cc_inbox (token_digest);
+CREATE UNIQUE INDEX CONCURRENTLY my_own ON cc_inbox (token_digest);
+REINDEX INDEX CONCURRENTLY my_own;
 SELECT cc_apply();
 SELECT * FROM states;
 DROP INDEX my_own, other;
