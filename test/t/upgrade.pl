@@ -101,10 +101,12 @@ $node->safe_psql('old', q{SET session_replication_role = replica; ALTER TABLE cc
 cmp_ok($node->safe_psql('old', 'SELECT count(*) - count(DISTINCT token_digest) FROM cc_inbox WHERE token_digest IS NOT NULL'), '>=', 4,
 	'0.1.0 kept the digest of a token in several rows');
 
+# The columns of 0.1.0
+my %columns = map { $_ => answer('old', "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = '$_'::regclass AND attnum > 0") }
+  qw(cc_invoice cc_project);
 my @data = (
 	'SELECT id, project, received_at, content_type, body, raw, state, reason, invoice_id, content_digest, token_expires_at, error, attempts, applied_at, my_note FROM cc_inbox ORDER BY id',
-	'SELECT * FROM cc_invoice ORDER BY invoice_id',
-	'SELECT * FROM cc_project ORDER BY name',
+	(map { "SELECT $columns{$_} FROM $_ ORDER BY 1, 2" } qw(cc_invoice cc_project)),
 	'SELECT * FROM my_log',
 	'SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgrelid::regclass::text, tgname',
 	'SELECT c.relname, a.attname, a.attacl FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid WHERE attacl IS NOT NULL AND relname ~ \'^cc_\' ORDER BY 1, 2',
