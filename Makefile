@@ -49,7 +49,7 @@ $(OBJS:.o=.bc): $(HEADERS_)
 -include $(OBJS:.o=.d)
 $(OBJS): Makefile
 
-$(BASE): sql/types.sql $(SQL)
+$(BASE): sql/types.sql $(SQL) sql/rights.sql
 	cat $^ > $@
 
 $(UPGRADE): sql/upgrade-0.1.0.sql $(SQL)

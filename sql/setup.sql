@@ -100,10 +100,14 @@ DECLARE
     schema  CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
                                WHERE e.extname = 'cryptocloud_postback');
     inbox   CONSTANT text := schema || '.cc_inbox';
+    -- By what it is on: 0.1.0 called it as this version calls its own.
+    old_token_index CONSTANT text := '% USING btree (token\_digest, project) WHERE (state <> ALL (ARRAY[''rejected''::text, ''duplicate''::text]))';
     wanted  record;
     known   record;
     command text;
     rows    bigint;
+    made    text[] := '{}';  -- tables that were not there
+    enabling text[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('cryptocloud_postback.cc_setup', 0));
 
@@ -130,6 +134,7 @@ BEGIN
             EXECUTE format('SELECT string_agg(format(''%%I %%s'', name, definition), '', '')
                               FROM %s.cc_table_columns() WHERE table_name = %L', schema, wanted.name) INTO command;
             EXECUTE format('CREATE TABLE %s (%s)', wanted.path, concat_ws(', ', command, wanted.table_constraint));
+            made := made || wanted.name;
             -- Private to the owner, also where ALTER DEFAULT PRIVILEGES opens new tables to others. Later grants stay.
             FOR command IN
                 SELECT DISTINCT format('REVOKE ALL ON %s FROM %s', c.oid::regclass, coalesce(quote_ident(r.rolname), 'PUBLIC'))
@@ -176,33 +181,39 @@ BEGIN
         EXECUTE command;
     END LOOP;
 
-    -- 0.1.0 kept the digest of a token in every row that carried it. It stays in the first one, which spent the token.
-    IF to_regclass(inbox) IS NOT NULL AND EXISTS (
-           SELECT FROM pg_index WHERE indrelid = inbox::regclass AND pg_get_indexdef(indexrelid) LIKE
-                  '% USING btree (token_digest, project) WHERE (state <> ALL (ARRAY[''rejected''::text, ''duplicate''::text]))') THEN
+    -- 0.1.0 kept the digest of a token in every row that carried it, and its unique index passed over rows that did not spend it.
+    -- The digest stays in the row that spent it: of those that 0.1.0 counted the first one, else the first of all. What was done
+    -- beforehand, and a unique index built CONCURRENTLY, need no second time.
+    IF 'cc_inbox' <> ALL (made) AND NOT EXISTS (
+           SELECT FROM pg_index i JOIN pg_attribute a ON attrelid = indrelid AND attnum = indkey[0] AND attname = 'token_digest'
+            WHERE indrelid = inbox::regclass AND indisunique AND indisvalid AND indnkeyatts = 1
+              AND (indpred IS NULL OR pg_get_expr(indpred, indrelid) = '(token_digest IS NOT NULL)')) THEN
+        RAISE NOTICE 'cc_inbox: from here on deliveries wait until the transaction ends';
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', inbox);
         -- No trigger of the merchant's fires.
-        CREATE TEMPORARY TABLE cc_setup_trigger ON COMMIT DROP AS
-            SELECT tgname AS name, CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END AS action
-              FROM pg_trigger WHERE tgrelid = inbox::regclass AND NOT tgisinternal AND tgenabled <> 'D' AND tgtype & 16 <> 0;
-        FOR command IN SELECT format('ALTER TABLE %s DISABLE TRIGGER %I', inbox, name) FROM pg_temp.cc_setup_trigger LOOP
-            EXECUTE command;
-        END LOOP;
+        SELECT array_agg(format('ALTER TABLE %s %s TRIGGER %I', inbox,
+                                CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END, tgname))
+          INTO enabling FROM pg_trigger WHERE tgrelid = inbox::regclass AND NOT tgisinternal AND tgenabled <> 'D';
+        EXECUTE format('ALTER TABLE %s DISABLE TRIGGER USER', inbox);
         EXECUTE format('UPDATE %1$s AS i SET token_digest = NULL
-                          FROM (SELECT id, row_number() OVER (PARTITION BY token_digest ORDER BY id) AS place
+                          FROM (SELECT id, row_number() OVER (PARTITION BY token_digest
+                                                              ORDER BY state IN (''rejected'', ''duplicate''), id) AS place
                                   FROM %1$s WHERE token_digest IS NOT NULL) AS carrier
                          WHERE carrier.id = i.id AND carrier.place > 1', inbox);
         GET DIAGNOSTICS rows = ROW_COUNT;
-        RAISE NOTICE 'cc_inbox: % rows left the digest of their token to the row that spent it', rows;
-        FOR command IN SELECT format('ALTER TABLE %s %s TRIGGER %I', inbox, action, name) FROM pg_temp.cc_setup_trigger LOOP
+        IF rows > 0 THEN
+            RAISE NOTICE 'cc_inbox: % rows left the digest of their token to the row that spent it', rows;
+        END IF;
+        FOREACH command IN ARRAY coalesce(enabling, '{}') LOOP
             EXECUTE command;
         END LOOP;
-        DROP TABLE pg_temp.cc_setup_trigger;
+    END IF;
+    IF EXISTS (SELECT FROM pg_index WHERE indrelid = inbox::regclass AND pg_get_indexdef(indexrelid) LIKE old_token_index) THEN
         FOR command IN
             SELECT format('DROP INDEX %s', indexrelid::regclass) FROM pg_index
              WHERE indrelid = inbox::regclass
-               AND (pg_get_indexdef(indexrelid) LIKE '% USING btree (token_digest, project) WHERE %'
-                    OR pg_get_indexdef(indexrelid) LIKE 'CREATE INDEX cc_inbox_invoice ON % USING btree (invoice_id, project)')
+               AND (pg_get_indexdef(indexrelid) LIKE old_token_index
+                    OR pg_get_indexdef(indexrelid) LIKE 'CREATE INDEX cc\_inbox\_invoice ON % USING btree (invoice\_id, project)')
         LOOP
             EXECUTE command;
         END LOOP;
@@ -217,6 +228,9 @@ BEGIN
                AND wanted.columns = (SELECT string_agg(a.attname, ', ' ORDER BY k.place)
                                        FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
                                        LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum));
+        IF wanted.table_name <> ALL (made) THEN
+            RAISE NOTICE '%: building an index on (%)', wanted.table_name, wanted.columns;
+        END IF;
         EXECUTE format('CREATE %s INDEX %s ON %s.%I (%s) %s', CASE WHEN wanted.is_unique THEN 'UNIQUE' END,
                        CASE WHEN to_regclass(format('%s.%I', schema, wanted.name)) IS NULL THEN quote_ident(wanted.name) END,
                        schema, wanted.table_name, wanted.columns, 'WHERE ' || wanted.predicate);

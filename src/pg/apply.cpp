@@ -76,8 +76,9 @@ bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
   ++batch.tried;
   const SettleOutcome outcome = Settle(
       {.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = false, .hold = nullptr}, row);
-  batch.is_ended = outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kEnded;
-  if (outcome == SettleOutcome::kBusy || outcome == SettleOutcome::kTooMany) return true;
+  const bool is_early = outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables;
+  batch.is_ended = is_early || outcome == SettleOutcome::kEnded;
+  if (is_early || outcome == SettleOutcome::kBusy) return true;
   WriteInboxRow(schema, row);
   if (!IsWaiting(row)) ++batch.settled;
   return IsWaiting(row);

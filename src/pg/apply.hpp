@@ -28,7 +28,7 @@ int ElementsOf(ArrayType* array, Datum** elements);
 struct Batch {
   int tried = 0;              ///< rows that were looked at
   int settled = 0;            ///< of these, rows that wait no more
-  bool is_ended = false;      ///< a cancel or timeout, or no more locks: this transaction settles no more
+  bool is_ended = false;      ///< a cancel or timeout, no more locks, old tables: this transaction settles no more
   ArrayType* left = nullptr;  ///< bigint[]: ids of the rows that still wait, those of `skip` included
 };
 

@@ -118,7 +118,8 @@ bool JudgeAgain(const SettleRequest& request, std::int64_t id, InboxRow& row, Ta
   }
   if (!LockRow(request.schema, id)) return true;
   const SettleOutcome outcome = Settle(request, row);
-  if (outcome == SettleOutcome::kBusy || outcome == SettleOutcome::kTooMany) return outcome == SettleOutcome::kBusy;
+  if (outcome == SettleOutcome::kBusy) return true;
+  if (outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables) return false;
   WriteInboxRow(request.schema, row);
   tally.Add(StateOf(row), ReasonOf(row));
   ++settled;

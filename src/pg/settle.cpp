@@ -15,6 +15,8 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 }
 
@@ -22,6 +24,43 @@ namespace cc::pg {
 namespace {
 
 std::string_view BytesOf(Datum value) { return ViewOf(DatumGetByteaPP(value)); }
+
+// --- Tables of an earlier version ---
+
+// What is known of cc_inbox, until it changes.
+struct {
+  Oid table;
+  bool spends_once;
+} known_inbox;
+
+void ForgetInbox(Oid table) {
+  if (!OidIsValid(table) || table == known_inbox.table) known_inbox.table = InvalidOid;
+}
+
+// False for the tables of 0.1.0, where several rows have the digest of a token; so it cannot tell which one spent the token.
+bool SpendsTokensOnce(Oid schema) {
+  OnRelationChange(ForgetInbox);
+  if (!OidIsValid(known_inbox.table) || known_inbox.table != get_relname_relid("cc_inbox", schema)) {
+    const Relation inbox = OpenTable(schema, "cc_inbox");
+    known_inbox = {RelationGetRelid(inbox), IsKeptUnique(inbox, "token_digest", BYTEAOID)};
+    CloseTable(inbox);
+  }
+  return known_inbox.spends_once;
+}
+
+// One line in the log of each session, and one more whenever tables that were current are so no longer.
+bool AreTablesCurrent(Oid schema) {
+  static bool is_logged = false;
+  const char* const fault = !SpendsTokensOnce(schema)        ? "cc_inbox has no valid unique index on token_digest alone."
+                            : !IsInvoiceTableCurrent(schema) ? "cc_invoice lacks a column."
+                                                             : nullptr;
+  if (fault != nullptr && !is_logged)
+    ereport(LOG, (errmsg("cryptocloud_postback: the tables are not as this version makes them, so postbacks are kept pending"),
+                  errdetail_internal("%s", fault),
+                  errhint("Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_setup() and CALL cc_work().")));
+  is_logged = fault != nullptr;
+  return !is_logged;
+}
 
 // --- 1. Verify ---
 
@@ -232,15 +271,6 @@ void KeepPending(Progress& progress, const char* why) {
   progress.error = why;
 }
 
-// One line in the log of each session, until it sees the tables changed.
-void LogOldTables() {
-  static bool is_logged = false;
-  if (!is_logged)
-    ereport(LOG, (errmsg("cryptocloud_postback: the tables are of an earlier version, so postbacks are kept pending"),
-                  errhint("Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_setup() and SELECT cc_apply().")));
-  is_logged = true;
-}
-
 void Apply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
            Progress& progress) {
   const DeliveryContext context{.schema = request.schema,
@@ -260,9 +290,9 @@ void Apply(const SettleRequest& request, const InboxRow& row, const Delivery& de
 
 void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
                     ResourceOwner outer, Progress& progress) {
-  if (!IsInvoiceTableCurrent(request.schema)) {
-    LogOldTables();
-    return KeepPending(progress, "the tables are of an earlier version: run SELECT cc_setup()");
+  if (!AreTablesCurrent(request.schema)) {
+    progress.outcome = SettleOutcome::kOldTables;
+    return KeepPending(progress, "the tables are not as this version makes them: run SELECT cc_setup()");
   }
   progress.is_locking = true;
   const LockOutcome lock = Lock(row, delivery, outer, request.may_wait && CurrentPatience() == Patience::kWait);

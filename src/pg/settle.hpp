@@ -30,6 +30,7 @@ struct SettleRequest {
 enum class SettleOutcome : std::uint8_t {
   kDone,      ///< `row` has its new state
   kBusy,      ///< another transaction works on the invoice
+  kOldTables, ///< the tables are of an earlier version
   kTooMany,   ///< this transaction holds as many locks as it may
   kEnded,     ///< a cancel or timeout: nothing more is to be tried in this statement
 };
