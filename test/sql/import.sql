@@ -123,6 +123,17 @@ SELECT invoice_id, paid_at IS NOT NULL AS paid, status, payment_status, fee FROM
 SELECT * FROM cc_import(created('BEFORE2', 'O9', '{"fee": 4}'), 'later');
 SELECT status, fee, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'BEFORE2';
 
+-- Amounts of an answer: those of a postback before it are older, also when it is applied later; a top-up after it counts
+SELECT deliver('AMOUNTS', '{"amount_to_pay": 10, "amount_to_pay_usd": 20, "amount_paid": 11}', 11, 'O9', project => 'later');
+SELECT * FROM cc_import(answer(element('AMOUNTS', 'O9', :success)), 'later');
+SELECT cc_apply();
+SELECT amount_crypto, amount_paid FROM cc_invoice WHERE invoice_id = 'AMOUNTS';
+SELECT deliver('AMOUNTS', '{"amount_to_pay": 10, "amount_to_pay_usd": 20, "amount_paid": 12}', 12, 'O9', 6, project => 'later');
+SELECT cc_apply();
+SELECT amount_crypto, amount_paid FROM cc_invoice WHERE invoice_id = 'AMOUNTS';
+SELECT * FROM cc_import(answer(element('AMOUNTS', 'O9', :success || '{"amount_paid": 13}')), 'later');
+SELECT amount_crypto, amount_paid FROM cc_invoice WHERE invoice_id = 'AMOUNTS';
+
 -- A contradiction is one whichever came first; once paid, another coin and less money are as well
 SELECT deliver('FIRST', '{"amount_to_pay": 0.01, "amount_to_pay_usd": 0.02, "amount_paid": 0.01}', 0.01, 'O10');
 SELECT * FROM cc_import(created('FIRST', 'O10'));
