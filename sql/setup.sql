@@ -50,7 +50,15 @@ BEGIN ATOMIC
         ('cc_inbox', 'token_expires_at', 'timestamp with time zone', 'exp of the token: newer postbacks have later ones'),
         ('cc_inbox', 'error', 'text', 'why it is failed, a conflict, or still pending'),
         ('cc_inbox', 'attempts', 'integer NOT NULL DEFAULT 0', 'number of attempts to apply it'),
-        ('cc_inbox', 'applied_at', 'timestamp with time zone', 'when it was applied')
+        ('cc_inbox', 'applied_at', 'timestamp with time zone', 'when it was applied'),
+        ('cc_import_log', 'id', 'bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY', 'in the order of the imports'),
+        ('cc_import_log', 'imported_at', 'timestamp with time zone NOT NULL', 'when cc_import() was called'),
+        ('cc_import_log', 'imported_by', 'text NOT NULL', 'the session''s user'),
+        ('cc_import_log', 'project', 'text NOT NULL', 'the name of a cc_project'),
+        ('cc_import_log', 'invoice_id', 'text', 'without INV-; NULL if it could not be read'),
+        ('cc_import_log', 'outcome', 'text NOT NULL', 'created, updated, paid, unchanged, conflict, failed or invalid'),
+        ('cc_import_log', 'error', 'text', 'why it is conflict, failed or invalid'),
+        ('cc_import_log', 'element', 'jsonb', 'what the API answered; NULL if it is unchanged')
     UNION ALL
     SELECT 'cc_invoice', c.name, c.type || CASE WHEN c.not_null THEN ' NOT NULL' ELSE '' END, c.comment
       FROM @extschema@.cc_invoice_columns() AS c;
@@ -68,7 +76,10 @@ BEGIN ATOMIC
         -- Whether a row of a state has a content already: one probe, however many deliveries of the invoice there are.
         ('cc_inbox', 'cc_inbox_content', false, 'invoice_id, project, content_digest, state', '(invoice_id IS NOT NULL)'),
         ('cc_inbox', 'cc_inbox_unapplied', false, 'attempts, id',
-            '(state = ANY (ARRAY[''pending''::text, ''failed''::text]))');
+            '(state = ANY (ARRAY[''pending''::text, ''failed''::text]))'),
+        -- cc_overdue(). A postback of an invoice that no cc_import() knew has no entry.
+        ('cc_invoice', 'cc_invoice_expected', false, 'received_at', '((paid_at IS NULL) AND (expected_at IS NOT NULL))'),
+        ('cc_import_log', 'cc_import_log_invoice', false, 'invoice_id, project', '(invoice_id IS NOT NULL)');
 END;
 COMMENT ON FUNCTION @extschema@.cc_table_indexes() IS 'internal: the indexes of the tables that cc_setup() makes';
 
@@ -84,7 +95,8 @@ BEGIN ATOMIC
            ('how often it was tried to apply it'),
            ('when the first postback arrived that says it is paid; set once'),
            ('when the first postback arrived'),
-           ('when the last postback arrived that was applied');
+           ('when the last postback arrived that was applied'),
+           ('exp of the newest postback');
 END;
 COMMENT ON FUNCTION @extschema@.cc_released_comments() IS 'internal: comments of released versions that this one words otherwise';
 
@@ -119,7 +131,8 @@ BEGIN
                        ('cc_inbox', NULL, 'every postback as it arrived; insert (body, content_type) or '
                                           '(project, body, content_type), the rest is filled in'),
                        ('cc_invoice', 'PRIMARY KEY (invoice_id, project)',
-                            'what the verified postbacks say of each invoice; the place for the merchant''s triggers')
+                            'what the verified postbacks say of each invoice; the place for the merchant''s triggers'),
+                       ('cc_import_log', NULL, 'who imported which answer of the service''s API with cc_import(), and what became of it')
                ) AS t (name, table_constraint, comment)
     LOOP
         SELECT relkind, pg_get_userbyid(relowner) AS owner INTO known FROM pg_class WHERE oid = to_regclass(wanted.path);
@@ -247,12 +260,14 @@ BEGIN
     END LOOP;
 
     -- After a restore of rows alone, or on a former subscriber, the sequence is behind the rows.
-    EXECUTE format('SELECT pg_get_serial_sequence(%1$L, ''id'') AS sequence, max(id) AS last FROM %1$s', inbox) INTO known;
-    IF known.last > coalesce(pg_sequence_last_value(known.sequence), 0) THEN
-        EXECUTE format('LOCK TABLE %s IN SHARE MODE', inbox);
-        EXECUTE format('SELECT setval(%L, max(id)) FROM %s', known.sequence, inbox);
-        RAISE NOTICE 'cc_inbox: the sequence of the column id was behind the rows';
-    END IF;
+    FOR wanted IN SELECT name, schema || '.' || name AS path FROM (VALUES ('cc_inbox'), ('cc_import_log')) AS t (name) LOOP
+        EXECUTE format('SELECT pg_get_serial_sequence(%1$L, ''id'') AS sequence, max(id) AS last FROM %1$s', wanted.path) INTO known;
+        IF known.last > coalesce(pg_sequence_last_value(known.sequence), 0) THEN
+            EXECUTE format('LOCK TABLE %s IN SHARE MODE', wanted.path);
+            EXECUTE format('SELECT setval(%L, max(id)) FROM %s', known.sequence, wanted.path);
+            RAISE NOTICE '%: the sequence of the column id was behind the rows', wanted.name;
+        END IF;
+    END LOOP;
 
     -- A token of one project would pay in the other one as well.
     EXECUTE format('SELECT string_agg(DISTINCT quote_ident(a.name), '', '') FROM %1$s.cc_project a JOIN %1$s.cc_project b ON a.name <> b.name
@@ -264,4 +279,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cc_setup() IS
-    'make the tables cc_project, cc_inbox and cc_invoice, or bring them up to this version; may be called at any time';
+    'make the tables cc_project, cc_inbox, cc_invoice and cc_import_log, or bring them up to this version; may be called at any time';

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/rules.hpp"
+#include "pg/error_text.hpp"
 #include "pg/invoice.hpp"
 #include "pg/lock.hpp"
 #include "pg/project.hpp"
@@ -11,8 +12,6 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
-#include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -316,25 +315,6 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   if (progress.state != kNewContent.state) return;
   if (project.is_deferred && !request.apply_now) return KeepPending(progress, nullptr);
   Apply(request, row, delivery, project, progress);
-}
-
-// The first line of an error's context, unless it is the pipeline's own statement, which says nothing.
-std::string_view PlaceOf(const ErrorData& error) {
-  if (error.context == nullptr) return {};
-  const std::string_view line{error.context, std::strcspn(error.context, "\n")};
-  const bool is_own = line.starts_with("SQL statement \"") && line.find(".cc_invoice") != std::string_view::npos;
-  return is_own ? std::string_view{} : line;
-}
-
-// SQLSTATE, message and where it was raised, as far as 2,000 bytes go.
-const char* DescriptionOf(const ErrorData& error) {
-  StringInfoData text;
-  initStringInfo(&text);
-  appendStringInfo(&text, "%s: %s", unpack_sql_state(error.sqlerrcode), error.message == nullptr ? "" : error.message);
-  if (const std::string_view place = PlaceOf(error); !place.empty())
-    appendStringInfo(&text, " (%.*s)", static_cast<int>(place.size()), place.data());
-  text.data[pg_mbcliplen(text.data, text.len, 2000)] = '\0';
-  return text.data;
 }
 
 // The error is in cc_inbox.error alone: what the merchant's code raised can hold what it was given.

@@ -15,7 +15,7 @@ SELECT oid::regprocedure AS function, provolatile, proparallel, proisstrict FROM
 -- SECURITY DEFINER functions are in C, which resolves no name by the search_path, and not everybody may call them
 SELECT p.oid::regprocedure AS function, lanname AS language FROM pg_proc p JOIN pg_language l ON l.oid = prolang
  WHERE pronamespace = 'cc'::regnamespace AND prosecdef ORDER BY p.oid::regprocedure::text COLLATE "C";
-SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE');
+SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C";
 
 -- Before cc_setup() verification works, and the pipeline says what is missing
 SELECT verified, reason FROM cc.cc_verify_postback(cc.cc_sample_postback('s3cret'), NULL, 's3cret');
@@ -59,7 +59,7 @@ REVOKE ALL ON SCHEMA cc FROM regress_proxy;
 DROP ROLE regress_proxy;
 -- The extension cannot be dropped while the tables live, and does not take them along
 DROP EXTENSION cryptocloud_postback;
-DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project;
+DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project, cc.cc_import_log;
 DROP FUNCTION cc.who;
 DROP EXTENSION cryptocloud_postback;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_shop IN SCHEMA cc REVOKE SELECT ON TABLES FROM PUBLIC;
@@ -85,7 +85,7 @@ ALTER TABLE cc.cc_inbox OWNER TO regress_other;
 SET ROLE regress_shop;
 SELECT * FROM cc.cc_receive('{}'::text, NULL);
 RESET ROLE;
-DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project;
+DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project, cc.cc_import_log;
 SET ROLE regress_shop;
 DROP EXTENSION cryptocloud_postback;
 RESET ROLE;
