@@ -68,7 +68,12 @@ BEGIN ATOMIC
         -- Whether a row of a state has a content already: one probe, however many deliveries of the invoice there are.
         ('cc_inbox', 'cc_inbox_content', false, 'invoice_id, project, content_digest, state', '(invoice_id IS NOT NULL)'),
         ('cc_inbox', 'cc_inbox_unapplied', false, 'attempts, id',
-            '(state = ANY (ARRAY[''pending''::text, ''failed''::text]))');
+            '(state = ANY (ARRAY[''pending''::text, ''failed''::text]))'),
+        -- What cc_purge() has to do; what is purged leaves it. New rows come in at its end, which costs next to nothing.
+        ('cc_inbox', 'cc_inbox_purge', false, 'received_at, id',
+            '(((state = ANY (ARRAY[''rejected''::text, ''duplicate''::text])) AND (token_digest IS NULL)) OR '
+            '((state = ANY (ARRAY[''rejected''::text, ''duplicate''::text, ''applied''::text])) AND '
+            '((body IS NOT NULL) OR (raw IS NOT NULL))))');
 END;
 COMMENT ON FUNCTION @extschema@.cc_table_indexes() IS 'internal: the indexes of the tables that cc_setup() makes';
 

@@ -37,8 +37,8 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"invoice_status", ColumnKind::kText, ColumnGroup::kStatus, false, "invoice_status", "invoice_info.invoice_status: success once confirmed"},
     {"payment_status", ColumnKind::kText, ColumnGroup::kStatus, false, "status", "invoice_info.status: created, paid, partial, overpaid or canceled"},
     {"network", ColumnKind::kText, ColumnGroup::kDetail, false, "currency.network.code", "invoice_info.currency.network.code"},
-    {"address", ColumnKind::kText, ColumnGroup::kDetail, false, "address", "invoice_info.address"},
-    {"tx_list", ColumnKind::kTextList, ColumnGroup::kDetail, false, "tx_list", "invoice_info.tx_list: the transactions"},
+    {"address", ColumnKind::kText, ColumnGroup::kPersonal, false, "address", "invoice_info.address"},
+    {"tx_list", ColumnKind::kTextList, ColumnGroup::kPersonal, false, "tx_list", "invoice_info.tx_list: the transactions"},
     {"amount", ColumnKind::kNumber, ColumnGroup::kMoney, false, "amount", "invoice_info.amount"},
     {"amount_in_crypto", ColumnKind::kNumber, ColumnGroup::kMoney, false, "amount_in_crypto", "invoice_info.amount_in_crypto"},
     {"amount_in_fiat", ColumnKind::kNumber, ColumnGroup::kMoney, false, "amount_in_fiat", "invoice_info.amount_in_fiat"},
@@ -60,10 +60,11 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"created_at", ColumnKind::kTime, ColumnGroup::kDetail, false, "created", "invoice_info.created"},
     {"expires_at", ColumnKind::kTime, ColumnGroup::kDetail, false, "expiry_date", "invoice_info.expiry_date"},
     {"finished_at", ColumnKind::kTime, ColumnGroup::kDetail, false, "date_finished", "invoice_info.date_finished: when the service took it for paid"},
-    {"info", ColumnKind::kJson, ColumnGroup::kDetail, false, "", "invoice_info as it came"},
+    {"info", ColumnKind::kJson, ColumnGroup::kPersonal, false, "", "invoice_info as it came"},
     {"token_expires_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "exp of the newest postback"},
     {"received_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "time of receipt of the first postback"},
     {"updated_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "time of receipt of the last postback that was applied"},
+    {"erased_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "", "when cc_erase() took address, tx_list and info away, for good"},
 });
 inline constexpr std::size_t kInvoiceColumnCount = kInvoiceColumns.size();
 

@@ -225,6 +225,7 @@ struct Progress {
   bool is_locking = false;    // an error comes from waiting for a lock, not from the merchant's code
   bool spends_token = false;
   bool is_tried = false;      // to apply it
+  bool is_erased = false;     // its invoice is
 };
 
 void KeepPending(Progress& progress, const char* why) {
@@ -241,20 +242,22 @@ void LogOldTables() {
   is_logged = true;
 }
 
-void Apply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
-           Progress& progress) {
-  const DeliveryContext context{.schema = request.schema,
-                                .owner = request.owner,
-                                .project = row.Value(InboxColumn::kProject),
-                                .received_at = row.Value(InboxColumn::kReceivedAt),
-                                .accept_test_payments = project.accept_test_payments,
-                                .notify = project.notify,
-                                .acceptance = request.acceptance};
+DeliveryContext ContextOf(const SettleRequest& request, const InboxRow& row, const Project& project) {
+  return {.schema = request.schema,
+          .owner = request.owner,
+          .project = row.Value(InboxColumn::kProject),
+          .received_at = row.Value(InboxColumn::kReceivedAt),
+          .accept_test_payments = project.accept_test_payments,
+          .notify = project.notify,
+          .acceptance = request.acceptance};
+}
+
+void Apply(const DeliveryContext& context, const Delivery& delivery, Progress& progress) {
   progress.is_tried = true;
   const InvoiceLookup invoice = FindInvoice(context, delivery);
-  if (invoice == InvoiceLookup::kHidden)
-    return KeepPending(progress, "the invoice is newer than the snapshot of the transaction");
-  progress.error = ChangeInvoice(context, delivery, invoice == InvoiceLookup::kKnown);
+  progress.is_erased = invoice.is_erased;
+  if (invoice.is_hidden) return KeepPending(progress, "the invoice is newer than the snapshot of the transaction");
+  progress.error = ChangeInvoice(context, delivery, invoice.is_known);
   progress.state = progress.error == nullptr ? State::kApplied : State::kConflict;
 }
 
@@ -276,16 +279,18 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
       progress.outcome = SettleOutcome::kTooMany;
       return KeepPending(progress, "the transaction settles too many postbacks");
   }
-  if (request.acceptance != Acceptance::kNone) return Apply(request, row, delivery, project, progress);
+  const DeliveryContext context = ContextOf(request, row, project);
+  if (request.acceptance != Acceptance::kNone) return Apply(context, delivery, progress);
   const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
   progress.spends_token = !judgement.is_token_spent;
   if (judgement.is_hidden)
     return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
   progress.state = judgement.decision.state;
   progress.reason = judgement.decision.reason;
+  if (progress.state == State::kDuplicate) progress.is_erased = FindInvoice(context, delivery).is_erased;
   if (progress.state != kNewContent.state) return;
   if (project.is_deferred && !request.apply_now) return KeepPending(progress, nullptr);
-  Apply(request, row, delivery, project, progress);
+  Apply(context, delivery, progress);
 }
 
 // The first line of an error's context, unless it is the pipeline's own statement, which says nothing.
@@ -344,6 +349,10 @@ void SetOutcome(InboxRow& row, const Delivery& delivery, const Progress& progres
   row.SetNull(InboxColumn::kAppliedAt);
   if (progress.state == State::kApplied)
     row.Set(InboxColumn::kAppliedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
+  if (!KeepsBody(progress.state, progress.is_erased)) {
+    row.SetNull(InboxColumn::kBody);
+    row.SetNull(InboxColumn::kRaw);
+  }
 }
 
 }  // namespace

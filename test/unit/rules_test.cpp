@@ -100,6 +100,16 @@ TEST(Contradiction, IsAnotherCurrencyOrLessMoneyOncePaid) {
   EXPECT_EQ(FindContradiction(false, false, true, true), Contradiction::kNone);
 }
 
+// --- What is erased ---
+
+TEST(Erased, ABodyIsKeptUntilItIsSettled) {
+  for (std::size_t i = 0; i < kStateWords.size(); ++i) {
+    const auto state = static_cast<State>(i);
+    EXPECT_TRUE(KeepsBody(state, false));
+    EXPECT_EQ(KeepsBody(state, true), state != State::kApplied && state != State::kDuplicate) << kStateWords[i];
+  }
+}
+
 // --- How a postback changes a known invoice ---
 
 constexpr Update kNewer{.is_newer = true, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
@@ -146,6 +156,16 @@ TEST(Merge, ANewerCanceledChangesTheStatusAlone) {
 TEST(Merge, ATopUpReplacesTheAmounts) {
   EXPECT_EQ(MergeOf(ColumnGroup::kMoney, Paid(SaysPaid(kNewer))), Merge::kReplace);
   EXPECT_EQ(MergeOf(ColumnGroup::kDetail, Paid(SaysPaid(kNewer))), Merge::kReplace);
+}
+
+TEST(Merge, WhatIsPersonalIsADetailUntilItIsErased) {
+  for (Update update : {kNewer, kOlder, Paid(kNewer), Paid(SaysPaid(kNewer)), SaysPaid(kNewer), SaysPaid(kOlder)}) {
+    EXPECT_EQ(MergeOf(ColumnGroup::kPersonal, update), MergeOf(ColumnGroup::kDetail, update));
+    const Merge money = MergeOf(ColumnGroup::kMoney, update);
+    update.is_erased = true;
+    EXPECT_EQ(MergeOf(ColumnGroup::kPersonal, update), Merge::kKeep);
+    EXPECT_EQ(MergeOf(ColumnGroup::kMoney, update), money) << "amounts go on as before";
+  }
 }
 
 TEST(Merge, AnOlderOneFillsAmountsOnlyWhereItSaysTheSamePayment) {
