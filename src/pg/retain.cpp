@@ -1,11 +1,11 @@
 #include "pg/retain.hpp"
 
-#include "pg/apply.hpp"
 #include "pg/invoice.hpp"
 #include "pg/owner.hpp"
 #include "pg/table.hpp"
 
 extern "C" {
+#include "access/xact.h"
 #include "miscadmin.h"
 }
 
@@ -16,7 +16,10 @@ OwnTables BeginRetention(FunctionCallInfo fcinfo, const char* function) {
   const Oid inbox = TableIn(schema, "cc_inbox");
   PreventCommandIfReadOnly(psprintf("%s()", function));
   RefuseSuperuser(function, inbox);
-  RequireReadCommitted();
+  // An older snapshot does not see what waits now, and fails at each row that changed since.
+  if (IsolationUsesXactSnapshot())
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s can only run in READ COMMITTED", function),
+                    errhint("Run SET TRANSACTION ISOLATION LEVEL READ COMMITTED first.")));
   const OwnTables tables{.schema = schema, .owner = SwitchToTableOwner(inbox)};
   if (!IsInvoiceTableCurrent(schema))
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

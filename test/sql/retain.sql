@@ -92,6 +92,11 @@ SELECT id, state, error, token_digest IS NOT NULL AS spends FROM cc_inbox WHERE 
 SELECT deliver(body('A', token('A'), '{"amount_crypto": 9}'));
 UPDATE cc_inbox SET state = 'applied', error = NULL WHERE id = 1;
 
+-- Nor does cc_reverify judge one again
+SELECT id, reason FROM cc_inbox WHERE reason = 'missing_order_id' AND token_digest IS NOT NULL;
+SELECT * FROM cc_reverify();
+SELECT id, state, reason FROM cc_inbox WHERE invoice_id = 'NONE' AND token_digest IS NOT NULL;
+
 -- What waits still has its body, and is settled as ever
 DROP TRIGGER refuse ON cc_invoice;
 SELECT cc_apply();
@@ -113,7 +118,7 @@ SELECT * FROM rows;
 -- An applied row that spends no token stays: what a person accepted
 TRUNCATE cc_inbox, cc_invoice;
 SELECT deliver(body('A', token('A'))), deliver(body('A', token('A'), '{"amount_crypto": 9}'));
-UPDATE cc_inbox SET state = 'applied', reason = NULL WHERE state = 'rejected';
+SELECT cc_accept(id) FROM cc_inbox WHERE reason = 'token_reused';
 CALL age();
 SELECT cc_purge('1 day'), cc_purge('1 day');
 SELECT * FROM rows;
@@ -197,11 +202,16 @@ SELECT cc_apply();
 SELECT * FROM rows WHERE id > 7;
 SELECT * FROM invoices;
 SELECT count(*) FROM cc_invoice AS i WHERE i::text ~ 'SECRET|0xTX' AND invoice_id = 'A';
+-- Nor does what a person accepts
+SELECT deliver(body('A', token('A', 20), '{"order_id": "OTHER", "amount_crypto": 7}'));
+SELECT cc_accept(max(id), true) FROM cc_inbox;
+SELECT amount_crypto, order_id, address, info FROM cc_invoice WHERE invoice_id = 'A' AND project = 'default';
+SELECT state, body FROM cc_inbox ORDER BY id DESC LIMIT 1;
 -- By hand they come back; erased again, they go again. A form fills nothing either
 UPDATE cc_invoice SET address = '0xSECRET' WHERE invoice_id = 'A';
 SELECT cc_erase('A');
-INSERT INTO cc_inbox (body) VALUES ('status=success&invoice_id=A&amount_crypto=6&currency=BNB&token=' || token('A', 9)
-                                    || '&invoice_info=' || cc_form_encode('{"address": "0xSECRET"}')) RETURNING state, body;
+INSERT INTO cc_inbox (body) VALUES ('status=success&invoice_id=A&amount_crypto=8&currency=BNB&token=' || token('A', 30)
+                                    || '&order_id=OTHER&invoice_info=' || cc_form_encode('{"address": "0xSECRET"}')) RETURNING state, body;
 SELECT * FROM invoices WHERE invoice_id = 'A';
 -- Of an invoice without a row there is nothing to remember
 UPDATE cc_project SET require_order_id = true;
