@@ -37,8 +37,8 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"invoice_status", ColumnKind::kText, ColumnGroup::kStatus, false, "invoice_status", "invoice_info.invoice_status: success once confirmed"},
     {"payment_status", ColumnKind::kText, ColumnGroup::kStatus, false, "status", "invoice_info.status: created, paid, partial, overpaid or canceled"},
     {"network", ColumnKind::kText, ColumnGroup::kDetail, false, "currency.network.code", "invoice_info.currency.network.code"},
-    {"address", ColumnKind::kText, ColumnGroup::kDetail, false, "address", "invoice_info.address"},
-    {"tx_list", ColumnKind::kTextList, ColumnGroup::kDetail, false, "tx_list", "invoice_info.tx_list: the transactions"},
+    {"address", ColumnKind::kText, ColumnGroup::kPersonal, false, "address", "invoice_info.address"},
+    {"tx_list", ColumnKind::kTextList, ColumnGroup::kPersonal, false, "tx_list", "invoice_info.tx_list: the transactions"},
     {"amount", ColumnKind::kNumber, ColumnGroup::kMoney, false, "amount", "invoice_info.amount"},
     {"amount_in_crypto", ColumnKind::kNumber, ColumnGroup::kMoney, false, "amount_in_crypto", "invoice_info.amount_in_crypto"},
     {"amount_in_fiat", ColumnKind::kNumber, ColumnGroup::kMoney, false, "amount_in_fiat", "invoice_info.amount_in_fiat"},
@@ -60,7 +60,7 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"created_at", ColumnKind::kTime, ColumnGroup::kDetail, false, "created", "invoice_info.created"},
     {"expires_at", ColumnKind::kTime, ColumnGroup::kDetail, false, "expiry_date", "invoice_info.expiry_date"},
     {"finished_at", ColumnKind::kTime, ColumnGroup::kDetail, false, "date_finished", "invoice_info.date_finished: when the service took it for paid"},
-    {"info", ColumnKind::kJson, ColumnGroup::kDetail, false, "", "invoice_info as it came"},
+    {"info", ColumnKind::kJson, ColumnGroup::kPersonal, false, "", "invoice_info as it came"},
     {"token_expires_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "exp of the newest postback; -infinity before the first"},
     {"received_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "time of receipt of the first postback or answer"},
     {"updated_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "", "time of receipt of the last postback or answer that was applied"},
@@ -68,6 +68,7 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"invoice_type", ColumnKind::kText, ColumnGroup::kDetail, false, "type", "invoice_info.type"},
     {"expected_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "", "first cc_import(): no postback changes amount_to_pay* since"},
     {"imported_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "", "last cc_import() that said more than created: newer than all postbacks before"},
+    {"erased_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "", "when cc_erase() took address, tx_list and info away, for good"},
 });
 inline constexpr std::size_t kInvoiceColumnCount = kInvoiceColumns.size();
 

@@ -128,6 +128,14 @@ constexpr Contradiction FindOtherPrice(bool other_currency, Agreement to_pay, Ag
   return Contradiction::kNone;
 }
 
+// --- What is erased ---
+
+/// A body that comes for an erased invoice is kept until it is settled: then nobody needs it any more. One that is rejected stays for
+/// cc_accept() and cc_reverify(), until cc_purge() takes it.
+constexpr bool KeepsBody(State state, bool is_erased) noexcept {
+  return !is_erased || (state != State::kApplied && state != State::kDuplicate);
+}
+
 // --- How a postback, or an answer of the API, changes a known invoice ---
 
 /// How the columns of an invoice change together.
@@ -137,6 +145,7 @@ enum class ColumnGroup : std::uint8_t {
   kStatus,   ///< what the service says of the payment's progress
   kMoney,    ///< amounts and currency
   kDetail,   ///< the rest of what the service says
+  kPersonal, ///< as kDetail, until cc_erase() takes it away for good
   kOwn,      ///< what the pipeline itself keeps: times, paid_at, payment
   kExpected,     ///< what is to be paid, in the coin: no postback changes it once the API told it
   kExpectedUsd,  ///< the same in USD, whatever the coin
@@ -172,11 +181,12 @@ struct Update {
   bool from_api = false;      ///< it is an answer of the API
   bool is_expected = false;   ///< an answer of the API came before
   bool same_currency = true;  ///< as the invoice
+  bool is_erased = false;     ///< by cc_erase()
 };
 
 /// The amounts of a paid invoice are those of a postback that says paid: the one that set paid_at, or a newer one. A form never
 /// blanks what a JSON said, and an older postback undoes nothing. A newer one that does not say paid changes the status alone. The
-/// invoice follows an accepted one.
+/// invoice follows an accepted one. What was erased does not come back.
 constexpr Merge MergeOf(ColumnGroup group, const Update& update) noexcept {
   const bool sets_paid_at = update.says_paid && !update.is_paid;
   switch (group) {
@@ -190,6 +200,9 @@ constexpr Merge MergeOf(ColumnGroup group, const Update& update) noexcept {
       if (!update.is_paid) return update.is_newer ? Merge::kReplace : Merge::kFill;
       if (!update.says_paid) return Merge::kKeep;
       return update.is_newer_amount ? Merge::kReplace : update.same_amount ? Merge::kFill : Merge::kKeep;
+    case ColumnGroup::kPersonal:
+      if (update.is_erased) return Merge::kKeep;
+      [[fallthrough]];
     case ColumnGroup::kDetail:
       if (update.is_accepted) return Merge::kReplace;
       if (update.is_paid && update.is_newer && !update.says_paid) return Merge::kKeep;

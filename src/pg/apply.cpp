@@ -53,6 +53,13 @@ Statement update_row{[](const char* schema) -> const char* {
   return text.data;
 }};
 
+// The body of an erased invoice.
+Statement take_body_off{[](const char* schema) -> const char* {
+  return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL"
+                  " WHERE id OPERATOR(pg_catalog.=) $1 AND (body IS NOT NULL OR raw IS NOT NULL)",
+                  schema);
+}};
+
 Datum ArrayOf(const Datum* ids, int count) {
   return PointerGetDatum(
       construct_array(const_cast<Datum*>(ids), count, INT8OID, sizeof(std::int64_t), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
@@ -129,6 +136,10 @@ void WriteInboxRow(Oid schema, const InboxRow& row) {
   if (Execute(update_row, schema, parameters, static_cast<int>(kInboxColumnCount)).processed != 1)
     ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("the outcome of a postback was not stored"),
                     errdetail("A trigger or a rule of cc_inbox skipped the row.")));
+  if (row.IsNull(InboxColumn::kBody) && row.IsNull(InboxColumn::kRaw)) {
+    const Parameter id{INT8OID, row.Value(InboxColumn::kId)};
+    Execute(take_body_off, schema, &id, 1);
+  }
 }
 
 Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, ArrayType* skip) {

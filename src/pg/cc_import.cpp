@@ -142,7 +142,7 @@ void Apply(const DeliveryContext& context, const Delivery& delivery, ResourceOwn
   }
   CommandCounterIncrement();  // earlier elements count
   InvoiceChange change;
-  outcome.error = ChangeInvoice(context, delivery, FindInvoice(context, delivery) == InvoiceLookup::kKnown, &change);
+  outcome.error = ChangeInvoice(context, delivery, FindInvoice(context, delivery).is_known, &change);
   outcome.outcome = outcome.error == nullptr ? OutcomeOf(change) : ImportOutcome::kConflict;
 }
 

@@ -2,7 +2,7 @@
 
 #include <utility>
 
-#include "pg/constraints.hpp"
+#include "pg/merchant_code.hpp"
 #include "pg/statement.hpp"
 #include "pg/table.hpp"
 
@@ -46,6 +46,7 @@ constexpr std::size_t kUpdatedAt = InvoiceColumnIndex("updated_at");
 constexpr std::size_t kAmountsExpireAt = InvoiceColumnIndex("amounts_expire_at");
 constexpr std::size_t kExpectedAt = InvoiceColumnIndex("expected_at");
 constexpr std::size_t kImportedAt = InvoiceColumnIndex("imported_at");
+constexpr std::size_t kErasedAt = InvoiceColumnIndex("erased_at");
 
 // --- The table ---
 
@@ -135,7 +136,7 @@ const char* SelectText(const char* schema) {
 enum Named : unsigned { kNamesAmount = 1, kNamesOrder = 2, kNamesPaidAt = 4, kNamedSets = 8 };
 
 bool IsNamed(std::size_t column, unsigned named) {
-  if (kInvoiceColumns[column].group == ColumnGroup::kKey || column == kReceivedAt) return false;
+  if (kInvoiceColumns[column].group == ColumnGroup::kKey || column == kReceivedAt || column == kErasedAt) return false;
   if (column == kAmountCrypto || column == kCurrency) return (named & kNamesAmount) != 0;
   if (column == kOrderId) return (named & kNamesOrder) != 0;
   if (column == kPaidAt) return (named & kNamesPaidAt) != 0;
@@ -331,7 +332,8 @@ Update UpdateBy(const DeliveryContext& context, const Delivery& delivery, const 
           .is_accepted = context.acceptance != Acceptance::kNone,
           .from_api = context.from_api,
           .is_expected = !known.nulls[kExpectedAt],
-          .same_currency = same_currency};
+          .same_currency = same_currency,
+          .is_erased = !known.nulls[kErasedAt]};
 }
 
 NullableDatum MergeValue(Merge merge, NullableDatum given, NullableDatum known) {
@@ -401,38 +403,6 @@ const char* UpdateKnown(const DeliveryContext& context, const Delivery& delivery
   return nullptr;
 }
 
-// --- Around the merchant's code ---
-
-// The extension's schema, then what a new session of the tables' owner would have.
-void SetSearchPath(Oid schema) {
-  const char* const path = psprintf("%s, \"$user\", public, pg_temp", quote_identifier(get_namespace_name(schema)));
-  set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
-// The number of cursors that outlive their transaction.
-Statement count_cursors{[](const char*) -> const char* {
-  return "SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable";
-}};
-
-std::int64_t CountHoldableCursors(Oid schema) {
-  const ResultRow row = Execute(count_cursors, schema, nullptr, 0).first;
-  bool is_null;
-  return DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
-}
-
-// SET ROLE does not bind a superuser: code that runs at commit can RESET ROLE. So the merchant's code may leave none behind there.
-bool MayLeaveNoCode(const DeliveryContext& context) {
-  return superuser_arg(GetSessionUserId()) && !superuser_arg(context.owner);
-}
-
-void RefuseCodeAtCommit(const DeliveryContext& context, std::int64_t cursors_before) {
-  if (CountHoldableCursors(context.schema) > cursors_before || HasPendingTriggers())
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("a trigger leaves code that would run at commit in the session of a superuser"),
-                    errdetail("It declared a cursor WITH HOLD, or queued a deferred trigger of another owner."),
-                    errhint("Connect as the owner of the tables.")));
-}
-
 // {"project" : …, "invoice_id" : …}, as json_build_object writes it.
 void Notify(const DeliveryContext& context, const Delivery& delivery) {
   StringInfoData payload;
@@ -466,9 +436,11 @@ InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delive
   Scan scan(table, now,
             {{"invoice_id", TEXTOID, delivery.invoice.values[kInvoiceId]}, {"project", TEXTOID, context.project}});
   const HeapTuple row = scan.Next();
-  const InvoiceLookup found = row == nullptr                  ? InvoiceLookup::kUnknown
-                              : IsHiddenFromTransaction(row) ? InvoiceLookup::kHidden
-                                                             : InvoiceLookup::kKnown;
+  InvoiceLookup found{};
+  if (row != nullptr)
+    found = {.is_known = true,
+             .is_hidden = IsHiddenFromTransaction(row),
+             .is_erased = !ColumnOf(table, row, "erased_at", TIMESTAMPTZOID).isnull};
   scan.End();
   ForgetSnapshot(now);
   CloseTable(table);
@@ -480,14 +452,9 @@ const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delive
   InvoiceChange change = InvoiceChange::kNone;
   const char* contradiction;
   if (known_table.runs_merchant_code) {
-    const bool may_leave_no_code = MayLeaveNoCode(context);
-    const std::int64_t cursors = may_leave_no_code ? CountHoldableCursors(context.schema) : 0;
-    const int outside = NewGUCNestLevel();
-    SetSearchPath(context.schema);
+    const MerchantCode around = BeginMerchantCode(context.schema, context.owner);
     contradiction = Store(context, delivery, is_known, change);
-    if (contradiction == nullptr) CheckDeferredConstraints(context.owner);
-    if (may_leave_no_code) RefuseCodeAtCommit(context, cursors);
-    AtEOXact_GUC(false, outside);  // as for an error: what a trigger SET does not stay in the caller's session
+    EndMerchantCode(around, contradiction == nullptr);
   } else {
     contradiction = Store(context, delivery, is_known, change);
   }

@@ -27,9 +27,13 @@ struct DeliveryContext {
 /// False if cc_invoice lacks a column of kInvoiceColumns: it is of an earlier version.
 bool IsInvoiceTableCurrent(Oid schema);
 
-enum class InvoiceLookup : std::uint8_t { kUnknown, kKnown, kHidden };
+struct InvoiceLookup {
+  bool is_known;
+  bool is_hidden;  ///< the transaction's own snapshot does not see its row
+  bool is_erased;  ///< by cc_erase()
+};
 
-/// Whether the invoice has a row now; kHidden if it has one that the transaction's own snapshot does not see.
+/// The invoice as it is now; IsInvoiceTableCurrent() holds.
 InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delivery);
 
 /// What became of the invoice.

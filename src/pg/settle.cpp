@@ -263,6 +263,7 @@ struct Progress {
   bool is_locking = false;    // an error comes from waiting for a lock, not from the merchant's code
   bool spends_token = false;
   bool is_tried = false;      // to apply it
+  bool is_erased = false;     // its invoice is
 };
 
 void KeepPending(Progress& progress, const char* why) {
@@ -270,20 +271,22 @@ void KeepPending(Progress& progress, const char* why) {
   progress.error = why;
 }
 
-void Apply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
-           Progress& progress) {
-  const DeliveryContext context{.schema = request.schema,
-                                .owner = request.owner,
-                                .project = row.Value(InboxColumn::kProject),
-                                .received_at = row.Value(InboxColumn::kReceivedAt),
-                                .accept_test_payments = project.accept_test_payments,
-                                .notify = project.notify,
-                                .acceptance = request.acceptance};
+DeliveryContext ContextOf(const SettleRequest& request, const InboxRow& row, const Project& project) {
+  return {.schema = request.schema,
+          .owner = request.owner,
+          .project = row.Value(InboxColumn::kProject),
+          .received_at = row.Value(InboxColumn::kReceivedAt),
+          .accept_test_payments = project.accept_test_payments,
+          .notify = project.notify,
+          .acceptance = request.acceptance};
+}
+
+void Apply(const DeliveryContext& context, const Delivery& delivery, Progress& progress) {
   progress.is_tried = true;
   const InvoiceLookup invoice = FindInvoice(context, delivery);
-  if (invoice == InvoiceLookup::kHidden)
-    return KeepPending(progress, "the invoice is newer than the snapshot of the transaction");
-  progress.error = ChangeInvoice(context, delivery, invoice == InvoiceLookup::kKnown);
+  progress.is_erased = invoice.is_erased;
+  if (invoice.is_hidden) return KeepPending(progress, "the invoice is newer than the snapshot of the transaction");
+  progress.error = ChangeInvoice(context, delivery, invoice.is_known);
   progress.state = progress.error == nullptr ? State::kApplied : State::kConflict;
 }
 
@@ -305,16 +308,18 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
       progress.outcome = SettleOutcome::kTooMany;
       return KeepPending(progress, "the transaction settles too many postbacks");
   }
-  if (request.acceptance != Acceptance::kNone) return Apply(request, row, delivery, project, progress);
+  const DeliveryContext context = ContextOf(request, row, project);
+  if (request.acceptance != Acceptance::kNone) return Apply(context, delivery, progress);
   const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
   progress.spends_token = !judgement.is_token_spent;
   if (judgement.is_hidden)
     return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
   progress.state = judgement.decision.state;
   progress.reason = judgement.decision.reason;
+  if (progress.state == State::kDuplicate) progress.is_erased = FindInvoice(context, delivery).is_erased;
   if (progress.state != kNewContent.state) return;
   if (project.is_deferred && !request.apply_now) return KeepPending(progress, nullptr);
-  Apply(request, row, delivery, project, progress);
+  Apply(context, delivery, progress);
 }
 
 // The error is in cc_inbox.error alone: what the merchant's code raised can hold what it was given.
@@ -354,6 +359,10 @@ void SetOutcome(InboxRow& row, const Delivery& delivery, const Progress& progres
   row.SetNull(InboxColumn::kAppliedAt);
   if (progress.state == State::kApplied)
     row.Set(InboxColumn::kAppliedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
+  if (!KeepsBody(progress.state, progress.is_erased)) {
+    row.SetNull(InboxColumn::kBody);
+    row.SetNull(InboxColumn::kRaw);
+  }
 }
 
 }  // namespace

@@ -36,7 +36,8 @@ enum class SettleOutcome : std::uint8_t {
 };
 
 /// Fills in state, reason, error, attempts, applied_at, the proof (invoice_id, content_digest, token_expires_at) and, in the row
-/// that spends its token, token_digest. Whatever the outcome, the row can be stored: one that could not be settled is pending.
+/// that spends its token, token_digest. Takes the body off where KeepsBody() says so. Whatever the outcome, the row can be stored: one
+/// that could not be settled is pending.
 ///
 /// Errors of the merchant's code are caught, and undo no more than what they were raised in. ERROR if a table or a setting is not
 /// as cc_setup() makes it, or if verification itself fails (XX000, out of memory).

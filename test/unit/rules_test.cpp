@@ -146,6 +146,16 @@ TEST(Contradiction, IsNoOtherCoinOfTheSameWorth) {
   EXPECT_EQ(FindOtherPrice(true, kUnknown, kOther), Contradiction::kAmountToPayUsd);
 }
 
+// --- What is erased ---
+
+TEST(Erased, ABodyIsKeptUntilItIsSettled) {
+  for (std::size_t i = 0; i < kStateWords.size(); ++i) {
+    const auto state = static_cast<State>(i);
+    EXPECT_TRUE(KeepsBody(state, false));
+    EXPECT_EQ(KeepsBody(state, true), state != State::kApplied && state != State::kDuplicate) << kStateWords[i];
+  }
+}
+
 // --- How a postback changes a known invoice ---
 
 constexpr Update kNewer{.is_newer = true, .is_newer_amount = true, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
@@ -266,6 +276,16 @@ TEST(Merge, AnAmountToPayGoesWithItsCoin) {
   EXPECT_EQ(MergeOf(ColumnGroup::kExpected, InAnotherCoin(Expected(SaysPaid(kNewer)))), Merge::kTake);
   EXPECT_EQ(MergeOf(ColumnGroup::kExpectedUsd, InAnotherCoin(Expected(SaysPaid(kNewer)))), Merge::kFill);
   EXPECT_EQ(MergeOf(ColumnGroup::kExpected, InAnotherCoin(FromApi(Paid(kOlder)))), Merge::kKeep) << "created, imported late";
+}
+
+TEST(Merge, WhatIsPersonalIsADetailUntilItIsErased) {
+  for (Update update : {kNewer, kOlder, Paid(kNewer), Paid(SaysPaid(kNewer)), SaysPaid(kNewer), SaysPaid(kOlder)}) {
+    EXPECT_EQ(MergeOf(ColumnGroup::kPersonal, update), MergeOf(ColumnGroup::kDetail, update));
+    const Merge money = MergeOf(ColumnGroup::kMoney, update);
+    update.is_erased = true;
+    EXPECT_EQ(MergeOf(ColumnGroup::kPersonal, update), Merge::kKeep);
+    EXPECT_EQ(MergeOf(ColumnGroup::kMoney, update), money) << "amounts go on as before";
+  }
 }
 
 TEST(Merge, AnOlderOneFillsAmountsOnlyWhereItSaysTheSamePayment) {
