@@ -31,6 +31,10 @@ Statement take_bodies_off{[](const char* schema) -> const char* {
                   kOfInvoice);
 }};
 
+Statement take_answers_off{[](const char* schema) -> const char* {
+  return psprintf("UPDATE %s.cc_import_log SET element = NULL WHERE %s AND element IS NOT NULL", schema, kOfInvoice);
+}};
+
 // `format` once for each personal column.
 void AppendPersonal(StringInfo text, const char* format) {
   for (const InvoiceColumn& column : kInvoiceColumns)
@@ -79,6 +83,7 @@ Datum Erase(FunctionCallInfo fcinfo) {
   const MerchantCode around = BeginMerchantCode(tables.schema, tables.owner);
   // The invoice last: a trigger on erased_at finds all bodies gone.
   const std::uint64_t changed = Execute(take_bodies_off, tables.schema, parameters, 2).processed +
+                                Execute(take_answers_off, tables.schema, parameters, 2).processed +
                                 Execute(erase_invoice, tables.schema, parameters, 3).processed;
   EndMerchantCode(around, true);
   PG_RETURN_INT32(static_cast<std::int32_t>(changed));

@@ -80,12 +80,13 @@ struct Outcome {
   ImportOutcome outcome;
   NullableDatum invoice_id;
   const char* error;
+  bool is_erased = false;  // the invoice is, by cc_erase()
 };
 
-// An element of which nothing is new is not kept.
+// An element of which nothing is new is not kept, nor one of an erased invoice: it has personal data.
 void Log(const DeliveryContext& context, Jsonb* element, const Outcome& outcome) {
   const bool has_error = outcome.error != nullptr;
-  const bool keeps_element = outcome.outcome != ImportOutcome::kUnchanged;
+  const bool keeps_element = outcome.outcome != ImportOutcome::kUnchanged && !outcome.is_erased;
   const Parameter parameters[] = {
       {TIMESTAMPTZOID, context.received_at},
       {TEXTOID, CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false))},
@@ -142,7 +143,9 @@ void Apply(const DeliveryContext& context, const Delivery& delivery, ResourceOwn
   }
   CommandCounterIncrement();  // earlier elements count
   InvoiceChange change;
-  outcome.error = ChangeInvoice(context, delivery, FindInvoice(context, delivery).is_known, &change);
+  const InvoiceLookup invoice = FindInvoice(context, delivery);
+  outcome.is_erased = invoice.is_erased;
+  outcome.error = ChangeInvoice(context, delivery, invoice.is_known, &change);
   outcome.outcome = outcome.error == nullptr ? OutcomeOf(change) : ImportOutcome::kConflict;
 }
 
@@ -190,8 +193,7 @@ void ImportElement(const DeliveryContext& context, const JsonbValue& value, bool
 void ImportEach(const DeliveryContext& context, const JsonbValue& elements, const ReturnSetInfo& result) {
   bool may_wait = true;
   // What one element takes is given back before the next one.
-  const MemoryContext memory =
-      AllocSetContextCreate(CurrentMemoryContext, "cryptocloud_postback element", ALLOCSET_DEFAULT_SIZES);
+  const MemoryContext memory = MakeRowMemory();
   const auto import = [&](const JsonbValue& value) {
     CHECK_FOR_INTERRUPTS();
     const MemoryContext caller = MemoryContextSwitchTo(memory);

@@ -223,8 +223,17 @@ CALL age();
 SELECT cc_purge('1 day'), cc_purge('1 day');
 SELECT count(*), count(body), count(raw) FROM cc_inbox;
 
+-- What the API answered for an erased invoice goes as well, and a later answer brings nothing back
+SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "created", "order_id": "O", "address": "0xPERSON",
+    "currency": {"code": "BNB", "fullcode": "BNB"}, "amount_to_pay": 1, "amount_to_pay_usd": 1}}');
+SELECT cc_erase('IMPORTED');
+SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "paid", "invoice_status": "success", "order_id": "O",
+    "address": "0xPERSON", "currency": {"code": "BNB", "fullcode": "BNB"}, "amount_paid": 1, "amount_to_pay": 1, "amount_to_pay_usd": 1}}');
+SELECT outcome, element FROM cc_import_log ORDER BY id;
+SELECT address, info, amount_crypto, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'IMPORTED';
+
 DROP VIEW rows, invoices;
-DROP TABLE cc_project, cc_inbox, cc_invoice, fired;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, fired;
 DROP FUNCTION fired, refuse, plan, deliver, body, token;
 DROP PROCEDURE age;
 DROP EXTENSION cryptocloud_postback;
