@@ -355,7 +355,9 @@ InvoiceRow MergeRows(const DeliveryContext& context, const Delivery& delivery, c
     row.Set(kTokenExpiresAt, given.At(kTokenExpiresAt));
   row.Set(kUpdatedAt, context.received_at);
   const Merge amounts = MergeOf(ColumnGroup::kMoney, update);
-  if (amounts == Merge::kTake || amounts == Merge::kReplace) row.Set(kAmountsExpireAt, given.At(kTokenExpiresAt));
+  // A person decided after all that is known: what is older than that changes nothing of it.
+  if (amounts == Merge::kTake || amounts == Merge::kReplace)
+    row.Set(kAmountsExpireAt, update.is_accepted ? row.At(kTokenExpiresAt) : given.At(kTokenExpiresAt));
   if (update.says_paid && !update.is_paid) row.Set(kPaidAt, context.received_at);
   if (context.from_api) SetImportTimes(context, delivery, row);
   SetPayment(row);

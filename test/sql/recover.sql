@@ -115,6 +115,11 @@ SELECT id, times FROM orders ORDER BY id;
 INSERT INTO cc_inbox (body) VALUES (sample('T', 1, 'A', status => 'pending')), (sample('T', 1, 'TROUBLE')), (sample('T', 1, 'ORDER_TROUBLE')) RETURNING id, state;
 SELECT cc_accept(9);
 SELECT state, error FROM cc_inbox WHERE id = 9;
+-- What a person accepted is not undone by a postback that is older than all that was known then
+INSERT INTO cc_inbox (body) VALUES (sample('W', 10, 'A', expires => '9 min')), (sample('W', 4, 'A', expires => '5 min')) RETURNING id, state, error;
+SELECT cc_accept(11);
+INSERT INTO cc_inbox (body) VALUES (sample('W', 1000, 'A', expires => '6 min')) RETURNING state;
+SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'W';
 -- Not for everybody
 CREATE ROLE regress_nobody;
 SET ROLE regress_nobody;
