@@ -68,9 +68,36 @@ BEGIN ATOMIC
         -- Whether a row of a state has a content already: one probe, however many deliveries of the invoice there are.
         ('cc_inbox', 'cc_inbox_content', false, 'invoice_id, project, content_digest, state', '(invoice_id IS NOT NULL)'),
         ('cc_inbox', 'cc_inbox_unapplied', false, 'attempts, id',
-            '(state = ANY (ARRAY[''pending''::text, ''failed''::text]))');
+            '(state = ANY (ARRAY[''pending''::text, ''failed''::text]))'),
+        -- What cc_health() and cc_timeline() look up. Each row is in one of the first two.
+        ('cc_inbox', 'cc_inbox_verified', false, 'project, received_at', '(state <> ''rejected''::text)'),
+        ('cc_inbox', 'cc_inbox_rejected', false, 'project, received_at', '(state = ''rejected''::text)'),
+        ('cc_inbox', 'cc_inbox_unknown', false, 'received_at', '(reason = ''unknown_project''::text)'),
+        ('cc_inbox', 'cc_inbox_conflict', false, 'id', '(state = ''conflict''::text)'),
+        ('cc_invoice', 'cc_invoice_order', false, 'order_id', '(order_id IS NOT NULL)'),
+        ('cc_invoice', 'cc_invoice_paid', false, 'project, paid_at', '(paid_at IS NOT NULL)');
 END;
 COMMENT ON FUNCTION @extschema@.cc_table_indexes() IS 'internal: the indexes of the tables that cc_setup() makes';
+
+-- Those that a table does not have; `schema` is quoted.
+CREATE OR REPLACE FUNCTION @extschema@.cc_missing_indexes(schema text)
+    RETURNS TABLE (table_name text, name text, is_unique boolean, columns text, predicate text)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH known AS MATERIALIZED (
+        SELECT i.indrelid, i.indisunique, pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate,
+               (SELECT pg_catalog.string_agg(a.attname::text, ', ' ORDER BY k.place)
+                  FROM pg_catalog.unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
+                  LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = i.indrelid AND a.attnum = k.attnum) AS columns
+          FROM pg_catalog.pg_index AS i
+         WHERE i.indisvalid AND i.indrelid IN (SELECT pg_catalog.to_regclass(schema || '.' || t.table_name)
+                                                 FROM (SELECT DISTINCT w.table_name FROM @extschema@.cc_table_indexes() AS w) AS t))
+    SELECT w.* FROM @extschema@.cc_table_indexes() AS w
+     WHERE NOT EXISTS (SELECT FROM known AS k
+                        WHERE k.indrelid = pg_catalog.to_regclass(schema || '.' || w.table_name) AND k.columns = w.columns
+                          AND k.predicate IS NOT DISTINCT FROM w.predicate AND (k.indisunique OR NOT w.is_unique));
+END;
+COMMENT ON FUNCTION @extschema@.cc_missing_indexes(text) IS 'internal: the indexes that cc_setup() would make';
 
 -- A comment that a released version made, and that this one words otherwise, is replaced; any other is the owner's.
 CREATE OR REPLACE FUNCTION @extschema@.cc_released_comments() RETURNS SETOF text
@@ -209,14 +236,7 @@ BEGIN
     END IF;
 
     -- Indexes, by what they are on; one of another name will do
-    FOR wanted IN EXECUTE format('SELECT * FROM %s.cc_table_indexes()', schema) LOOP
-        CONTINUE WHEN EXISTS (
-            SELECT FROM pg_index i
-             WHERE i.indrelid = to_regclass(schema || '.' || wanted.table_name) AND i.indisvalid AND (i.indisunique OR NOT wanted.is_unique)
-               AND pg_get_expr(i.indpred, i.indrelid) IS NOT DISTINCT FROM wanted.predicate
-               AND wanted.columns = (SELECT string_agg(a.attname, ', ' ORDER BY k.place)
-                                       FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
-                                       LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum));
+    FOR wanted IN EXECUTE format('SELECT * FROM %s.cc_missing_indexes($1)', schema) USING schema LOOP
         EXECUTE format('CREATE %s INDEX %s ON %s.%I (%s) %s', CASE WHEN wanted.is_unique THEN 'UNIQUE' END,
                        CASE WHEN to_regclass(format('%s.%I', schema, wanted.name)) IS NULL THEN quote_ident(wanted.name) END,
                        schema, wanted.table_name, wanted.columns, 'WHERE ' || wanted.predicate);
