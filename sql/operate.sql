@@ -66,12 +66,12 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.cc_table_faults() IS 'internal: what is wrong with the tables, for cc_health()';
 
--- The rows of cc_health(). Settings: an estimate that is off must not make it read a whole table, nor compile anything.
+-- The rows of cc_health(). By these settings no wrong estimate makes it read a whole table or compile its query.
 CREATE OR REPLACE FUNCTION @extschema@.cc_health_rows(period interval)
     RETURNS TABLE (project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
                    waiting bigint, failed bigint, oldest_waiting timestamptz, conflicts bigint, last_received_at timestamptz,
                    last_paid_at timestamptz, problem text)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET jit = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET enable_seqscan = off SET jit = off
 AS $$
 DECLARE
     schema CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
@@ -154,7 +154,7 @@ BEGIN
                       ORDER BY i.received_at LIMIT 1000) AS b
          ) AS noise
          CROSS JOIN LATERAL (
-             SELECT (noise.number + 1.0::float8) / (noise.number + good.number + 2) AS usual_share,
+             SELECT (noise.number + 0.5::float8) / (noise.number + good.number + 1) AS usual_share,
                     $4 - last_verified AS silence
          ) AS s
          -- A rotated key: so many failures in a row are no chance, and by now one should have verified. What never verified has
@@ -273,7 +273,7 @@ REVOKE ALL ON FUNCTION @extschema@.cc_health(interval) FROM PUBLIC;
 -- The rows of cc_timeline().
 CREATE OR REPLACE FUNCTION @extschema@.cc_timeline_rows(search text, project text)
     RETURNS TABLE (at timestamptz, event text, detail text, inbox_id bigint)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET work_mem = '32MB' SET jit = off
 AS $$
 DECLARE
     schema  CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
@@ -283,6 +283,8 @@ DECLARE
     -- The invoices that it is about; two arrays of the same length.
     ids     text[];
     shops   text[];
+    -- What a body must contain to be worth reading; NULL if an honest sender could spell it in several ways.
+    marks   text[];
 BEGIN
     IF coalesce(invoice, '') = '' THEN
         RAISE EXCEPTION 'nothing to search for' USING ERRCODE = 'invalid_parameter_value';
@@ -303,7 +305,12 @@ BEGIN
             $query$, '@.', schema || '.') INTO ids, shops USING wanted, project;
     END IF;
 
-    -- Bodies that brought no invoice up to date yet, or never will. The functions that read them work for any body.
+    marks := ARRAY[invoice] || ids;
+    IF array_to_string(marks, '') ~ '[^A-Za-z0-9_.-]' THEN
+        marks := NULL;
+    END IF;
+
+    -- Bodies that brought no invoice up to date yet, or never will. The function that reads them takes any body.
     RETURN QUERY EXECUTE replace($query$
     WITH open AS MATERIALIZED (
         SELECT i.id, i.project, i.received_at, i.state, i.reason, i.invoice_id, p.payload, i.content_digest IS NOT NULL AS is_verified,
@@ -313,6 +320,7 @@ BEGIN
          CROSS JOIN LATERAL @.cc_verify_postback(i.body, i.content_type, '-', i.received_at) AS p
          WHERE i.body IS NOT NULL AND i.project = coalesce($3, i.project)
            AND (i.state = 'rejected' OR i.state IN ('pending', 'failed') OR i.state = 'conflict')
+           AND ($6 IS NULL OR EXISTS (SELECT FROM unnest($6) AS mark WHERE strpos(i.body, mark) > 0))
     ), claim AS (
         SELECT o.* FROM open AS o
          WHERE $1 IN (o.claimed_invoice, o.claimed_order) OR $2 IN (o.claimed_order, o.info->>'address')
@@ -351,7 +359,7 @@ BEGIN
                              @.cc_quoted(concat_ws(' ', c.payload->>'amount_crypto', c.payload->>'currency')))), c.id
           FROM claim AS c WHERE NOT c.is_verified
     ) AS e ORDER BY 1, 4 NULLS LAST, 2
-    $query$, '@.', schema || '.') USING invoice, wanted, project, ids, shops;
+    $query$, '@.', schema || '.') USING invoice, wanted, project, ids, shops, marks;
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cc_timeline_rows(text, text) IS 'internal: the rows of cc_timeline()';
