@@ -27,8 +27,8 @@ DECLARE
 BEGIN
     -- Columns
     EXECUTE format('SELECT string_agg(table_name || ''.'' || name, '', '') AS missing FROM %s.cc_table_columns() AS w
-                     WHERE NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass(%L || w.table_name)
-                                          AND attname = w.name AND NOT attisdropped)', schema, schema || '.') INTO known;
+                     WHERE (SELECT attnum FROM pg_attribute WHERE attrelid = to_regclass(%L || w.table_name)
+                               AND attname = w.name AND NOT attisdropped) IS NULL', schema, schema || '.') INTO known;
     IF known.missing IS NOT NULL THEN
         RETURN QUERY SELECT 0, format('tables: of another version, without %s: SELECT %s.cc_setup()',
                                       CASE WHEN length(known.missing) > 60 THEN "left"(known.missing, 59) || '…' ELSE known.missing END,
@@ -66,12 +66,13 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.cc_table_faults() IS 'internal: what is wrong with the tables, for cc_health()';
 
--- The rows of cc_health(). By these settings no wrong estimate makes it read a whole table or compile its query.
+-- The rows of cc_health(). By its settings no wrong estimate makes it read a whole table, start workers or compile its query.
 CREATE OR REPLACE FUNCTION @extschema@.cc_health_rows(period interval)
     RETURNS TABLE (project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
                    waiting bigint, failed bigint, oldest_waiting timestamptz, conflicts bigint, last_received_at timestamptz,
                    last_paid_at timestamptz, problem text)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET enable_seqscan = off SET jit = off
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO'
+    SET enable_seqscan = off SET max_parallel_workers_per_gather = 0 SET jit = off
 AS $$
 DECLARE
     schema CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
@@ -91,25 +92,22 @@ BEGIN
     END IF;
 
     RETURN QUERY EXECUTE replace($query$
-    WITH shop AS MATERIALIZED (
+    WITH RECURSIVE shop AS MATERIALIZED (
         SELECT p.name, p.secret, p.previous_secret, p.accept_test_payments, p.apply FROM @.cc_project AS p
     ), unsettled AS MATERIALIZED (      -- whenever it came
         SELECT i.project, count(*) FILTER (WHERE i.state = 'pending') AS waiting, count(*) FILTER (WHERE i.state = 'failed') AS failed,
-               min(i.received_at) FILTER (WHERE i.state = 'pending') AS oldest_waiting,
-               min(i.id) FILTER (WHERE i.state = 'failed') AS first_failed,
+               count(*) FILTER (WHERE i.state = 'conflict') AS conflicts, min(i.received_at) FILTER (WHERE i.state = 'pending') AS oldest_waiting,
+               min(i.id) FILTER (WHERE i.state = 'failed') AS first_failed, min(i.id) FILTER (WHERE i.state = 'conflict') AS first_conflict,
                (array_agg("left"(i.error, 5) ORDER BY i.id) FILTER (WHERE i.state = 'failed'))[1] AS sqlstate
-          FROM @.cc_inbox AS i WHERE i.state IN ('pending', 'failed') GROUP BY 1
-    ), conflict AS MATERIALIZED (
-        SELECT i.project, count(*) AS conflicts, min(i.id) AS first_id FROM @.cc_inbox AS i WHERE i.state = 'conflict' GROUP BY 1
+          FROM @.cc_inbox AS i WHERE i.state IN ('pending', 'failed', 'conflict') GROUP BY 1
     ), fault AS (       -- of the tables
         SELECT f.rank, f.problem FROM unnest($2, $3) AS f (rank, problem)
     ), known AS (
         SELECT shop.name, v.applied, v.duplicates, v.verified, r.rejected, r.bad_signatures, coalesce(u.waiting, 0) AS waiting,
-               coalesce(u.failed, 0) AS failed, u.oldest_waiting, coalesce(c.conflicts, 0) AS conflicts, last_verified, last_rejected,
+               coalesce(u.failed, 0) AS failed, u.oldest_waiting, coalesce(u.conflicts, 0) AS conflicts, last_received,
                last_paid, worst.problem
           FROM shop
           LEFT JOIN unsettled AS u ON u.project = shop.name
-          LEFT JOIN conflict AS c ON c.project = shop.name
          CROSS JOIN LATERAL (
              SELECT count(*) AS verified, count(*) FILTER (WHERE i.state = 'applied') AS applied,
                     count(*) FILTER (WHERE i.state = 'duplicate') AS duplicates
@@ -124,13 +122,18 @@ BEGIN
               WHERE i.project = shop.name AND i.state <> 'rejected' ORDER BY i.received_at DESC LIMIT 1
          ) AS lv ON true
           LEFT JOIN LATERAL (
-             SELECT i.received_at AS last_rejected FROM @.cc_inbox AS i
-              WHERE i.project = shop.name AND i.state = 'rejected' ORDER BY i.received_at DESC LIMIT 1
+             SELECT i.received_at AS last_received FROM @.cc_inbox AS i
+              WHERE i.project = shop.name ORDER BY i.received_at DESC LIMIT 1
          ) AS lr ON true
-          LEFT JOIN LATERAL (
-             SELECT i.paid_at AS last_paid FROM @.cc_invoice AS i
-              WHERE i.project = shop.name AND i.paid_at IS NOT NULL ORDER BY i.paid_at DESC LIMIT 1
-         ) AS lp ON true
+         -- Among the last 1,000 that were applied: an index on paid_at would cost each new invoice more.
+         CROSS JOIN LATERAL (
+             SELECT max(p.paid_at) AS last_paid
+               FROM (SELECT p.paid_at
+                       FROM (SELECT i.invoice_id FROM @.cc_inbox AS i
+                              WHERE i.project = shop.name AND i.state = 'applied' ORDER BY i.received_at DESC LIMIT 1000) AS a
+                       JOIN @.cc_invoice AS p ON p.invoice_id = a.invoice_id AND p.project = shop.name
+                      WHERE p.paid_at IS NOT NULL LIMIT 20) AS p
+         ) AS lp
          -- What failed since the last one that verified, and how much failed among the 100 that verified before.
          CROSS JOIN LATERAL (
              SELECT count(*) AS number, min(b.received_at) AS began, (array_agg(b.reason ORDER BY b.received_at DESC))[1] AS reason
@@ -140,10 +143,10 @@ BEGIN
                       ORDER BY i.received_at LIMIT 1000) AS b
          ) AS bad
          CROSS JOIN LATERAL (
-             SELECT count(*) AS number, min(b.received_at) AS began
+             SELECT count(*) AS number, min(g.received_at) AS began
                FROM (SELECT i.received_at FROM @.cc_inbox AS i
                       WHERE bad.number > 0 AND i.project = shop.name AND i.state <> 'rejected'
-                      ORDER BY i.received_at DESC LIMIT 100) AS b
+                      ORDER BY i.received_at DESC LIMIT 100) AS g
          ) AS good
          CROSS JOIN LATERAL (
              SELECT count(*) AS number
@@ -205,8 +208,8 @@ BEGIN
                   WHERE u.failed > 0
                  UNION ALL
                  SELECT 6, format('conflict: %s, the first is %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, and if it is right SELECT @.cc_accept(%2$s)',
-                                  c.conflicts, c.first_id)
-                  WHERE c.conflicts > 0
+                                  u.conflicts, u.first_conflict)
+                  WHERE u.conflicts > 0
                  UNION ALL
                  SELECT 7, format('pending: %s, the oldest since %s: CALL @.cc_work()', u.waiting, date_trunc('second', u.oldest_waiting))
                   WHERE u.oldest_waiting < $4 - interval '5 minutes'
@@ -219,23 +222,27 @@ BEGIN
                   WHERE shop.accept_test_payments
              ) AS f ORDER BY f.rank, f.problem LIMIT 1
          ) AS worst ON true
+    ), search (low, high) AS (      -- the first id of the period: ids rise with the time of receipt, but for moments
+        SELECT min(i.id), max(i.id) FROM @.cc_inbox AS i
+        UNION ALL
+        SELECT CASE WHEN m.received_at > $1 - interval '1 minute' THEN s.low ELSE m.id + 1 END,
+               CASE WHEN m.received_at > $1 - interval '1 minute' THEN (s.low + s.high) / 2 ELSE s.high END
+          FROM search AS s
+         CROSS JOIN LATERAL (SELECT i.id, i.received_at FROM @.cc_inbox AS i WHERE i.id >= (s.low + s.high) / 2 ORDER BY i.id LIMIT 1) AS m
+         WHERE s.low < s.high
     ), stranger AS (    -- of projects that do not exist
-        SELECT n.number, n.name,
-               (SELECT i.received_at FROM @.cc_inbox AS i
-                 WHERE i.reason = 'unknown_project' AND NOT EXISTS (SELECT FROM shop WHERE shop.name = i.project)
-                 ORDER BY i.received_at DESC LIMIT 1) AS last_received,
-               u.waiting, u.failed, u.oldest_waiting, u.name AS lost_name, c.conflicts
-          FROM (SELECT count(*) AS number, (array_agg(i.project ORDER BY i.received_at DESC))[1] AS name FROM @.cc_inbox AS i
-                 WHERE i.reason = 'unknown_project' AND i.received_at > $1
+        SELECT n.number, n.name, n.last_received, u.*
+          FROM (SELECT count(*) AS number, (array_agg(i.project ORDER BY i.id DESC))[1] AS name, max(i.received_at) AS last_received
+                  FROM @.cc_inbox AS i
+                 WHERE i.id >= (SELECT max(s.low) FROM search AS s) AND i.reason = 'unknown_project'
+                   AND (i.received_at > $1) IS TRUE     -- not by its index, which begins with the project
                    AND NOT EXISTS (SELECT FROM shop WHERE shop.name = i.project)) AS n
          CROSS JOIN (SELECT coalesce(sum(u.waiting), 0)::bigint AS waiting, coalesce(sum(u.failed), 0)::bigint AS failed,
-                            min(u.oldest_waiting) AS oldest_waiting, min(u.project) AS name
+                            coalesce(sum(u.conflicts), 0)::bigint AS conflicts, min(u.oldest_waiting) AS oldest_waiting, min(u.project) AS lost_name
                        FROM unsettled AS u WHERE NOT EXISTS (SELECT FROM shop WHERE shop.name = u.project)) AS u
-         CROSS JOIN (SELECT coalesce(sum(c.conflicts), 0)::bigint AS conflicts
-                       FROM conflict AS c WHERE NOT EXISTS (SELECT FROM shop WHERE shop.name = c.project)) AS c
     )
     SELECT k.name, k.verified + k.rejected, k.applied, k.duplicates, k.rejected, k.bad_signatures, k.waiting, k.failed, k.oldest_waiting,
-           k.conflicts, greatest(k.last_verified, k.last_rejected), k.last_paid, k.problem
+           k.conflicts, k.last_received, k.last_paid, k.problem
       FROM known AS k
     UNION ALL
     SELECT NULL, n.number, 0, 0, n.number, 0, n.waiting, n.failed, n.oldest_waiting, n.conflicts, n.last_received, NULL,
@@ -258,7 +265,7 @@ $$;
 COMMENT ON FUNCTION @extschema@.cc_health_rows(interval) IS 'internal: the rows of cc_health()';
 
 -- received, applied, duplicates, rejected and bad_signatures count what came in `period`; waiting, failed and conflicts count all that
--- there is. oldest_waiting is of the pending ones. problem begins with a word for the fault and a colon, and ends with the command.
+-- there is. oldest_waiting is of the pending ones, last_received_at of the unknown projects within `period`. problem begins with a word for the fault and a colon, and ends with the command.
 -- It reads no body and shows no secret. ERROR 22023 unless period is more than zero, 42P01 if there are no tables.
 CREATE OR REPLACE FUNCTION @extschema@.cc_health(period interval DEFAULT '1 hour')
     RETURNS TABLE (project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
@@ -319,7 +326,7 @@ BEGIN
           FROM @.cc_inbox AS i
          CROSS JOIN LATERAL @.cc_verify_postback(i.body, i.content_type, '-', i.received_at) AS p
          WHERE i.body IS NOT NULL AND i.project = coalesce($3, i.project)
-           AND (i.state = 'rejected' OR i.state IN ('pending', 'failed') OR i.state = 'conflict')
+           AND i.state IN ('rejected', 'pending', 'failed', 'conflict')
            AND ($6 IS NULL OR EXISTS (SELECT FROM unnest($6) AS mark WHERE strpos(i.body, mark) > 0))
     ), claim AS (
         SELECT o.* FROM open AS o

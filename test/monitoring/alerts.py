@@ -13,6 +13,7 @@ import yaml
 
 PROMETHEUS, EXPORTER, EXPORTER_PID = sys.argv[1], sys.argv[2], int(sys.argv[3])
 PATIENCE = 30
+began = time.monotonic()
 passed = failed = 0
 
 
@@ -128,7 +129,7 @@ fault("PostbacksForNobody", "SELECT deliver('Y', project => 'typo')", "DELETE FR
 for number, expression in enumerate(dashboard):
     answer = ask("query", query=expression)
     check(bool(answer["result"]) or number in shown, f"dashboard: {expression}", answer)
-names = set(re.findall(r"\bsql_\w+|\bup\b|\bALERTS\b", " ".join(dashboard)))
+names = set(re.findall(r"\b(?:sql_(?:cc|exporter)_\w+|up|ALERTS)\b", " ".join(dashboard)))
 check(all(name in set(ask("label/__name__/values")) for name in names), "the dashboard asks for metrics that there are", names)
 
 # The database is away, then the exporter
@@ -136,11 +137,14 @@ sql("ALTER ROLE prometheus NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_sta
 check(until(lambda: any(name == "PostbackHealthIsUnknown" for name, _ in firing())), "PostbackHealthIsUnknown fires without the database", firing())
 sql("ALTER ROLE prometheus LOGIN", "postgres")
 check(until(lambda: not firing()), "PostbackHealthIsUnknown clears", firing())
-os.kill(EXPORTER_PID, signal.SIGKILL)
+os.kill(EXPORTER_PID, signal.SIGSTOP)
 check(until(lambda: any(name == "PostbackHealthIsUnknown" for name, _ in firing())), "PostbackHealthIsUnknown fires without the exporter", firing())
+os.kill(EXPORTER_PID, signal.SIGCONT)
+check(until(lambda: not firing()), "PostbackHealthIsUnknown clears", firing())
 seen.add("PostbackHealthIsUnknown")
 
 rules = {rule["alert"] for group in yaml.safe_load(open("monitoring/cryptocloud_postback.rules.yml"))["groups"] for rule in group["rules"]}
 check(rules == seen, "each alert was seen", rules ^ seen)
+print(f"{time.monotonic() - began:.0f} s")
 print(f"{passed} passed, {failed} failed")
 sys.exit(failed > 0)

@@ -15,7 +15,7 @@ SELECT oid::regprocedure AS function, provolatile, proparallel, proisstrict FROM
 -- SECURITY DEFINER functions are in C, which resolves no name by the search_path, and not everybody may call them
 SELECT p.oid::regprocedure AS function, lanname AS language FROM pg_proc p JOIN pg_language l ON l.oid = prolang
  WHERE pronamespace = 'cc'::regnamespace AND prosecdef ORDER BY p.oid::regprocedure::text COLLATE "C";
-SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE');
+SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C";
 
 -- Before cc_setup() verification works, and the pipeline says what is missing
 SELECT verified, reason FROM cc.cc_verify_postback(cc.cc_sample_postback('s3cret'), NULL, 's3cret');

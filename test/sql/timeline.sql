@@ -83,7 +83,7 @@ SELECT * FROM cc.cc_timeline_rows('AAA', NULL);
 SELECT count(*) FROM cc.cc_inbox;
 RESET ROLE;
 
--- An order and an invoice are found by index: rows read in this transaction, of 20,000
+-- An order and an invoice are found by index: rows read in this transaction, of 20,000. Only for claims cc_inbox may be read as a whole, once a call
 SET ROLE regress_shop;
 ALTER TABLE cc.cc_inbox DISABLE TRIGGER USER;
 INSERT INTO cc.cc_inbox (received_at, body, content_type, state, invoice_id)
@@ -96,7 +96,7 @@ SELECT pg_stat_force_next_flush();
 BEGIN;
 SELECT count(*) FROM cc.cc_timeline('ZO777');
 SELECT count(*) FROM cc.cc_timeline('INV-Z777');
-SELECT relname, seq_scan, seq_tup_read, idx_tup_fetch < 100 AS few FROM pg_stat_xact_user_tables WHERE schemaname = 'cc' AND relname IN ('cc_inbox', 'cc_invoice') ORDER BY 1;
+SELECT relname, CASE relname WHEN 'cc_inbox' THEN seq_scan <= 2 ELSE seq_scan = 0 END AS by_index, idx_tup_fetch < 100 AS few FROM pg_stat_xact_user_tables WHERE schemaname = 'cc' AND relname IN ('cc_inbox', 'cc_invoice') ORDER BY 1;
 COMMIT;
 RESET ROLE;
 DROP SCHEMA cc CASCADE;

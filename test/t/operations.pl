@@ -51,7 +51,7 @@ like($answer{q{SELECT * FROM cc_timeline('ORDER_93223');}}, qr/\|paid\|.*ORDER_9
 my ($list) = $chapter =~ /^(\| `tables` .*?)\n\n/ms;
 my %explained = map { $_ => 1 } $list =~ /^\| `(\w+)`/mg;
 my $source = slurp_file("$FindBin::RealBin/../../sql/operate.sql");
-my %said = map { $_ => 1 } $source =~ /(?:format\(|THEN |ELSE |, |SELECT )'{1,2}([a-z_]+): /g;
+my %said = map { $_ => 1 } $source =~ /(?:format\(|THEN |ELSE |, |SELECT |\n\s+)'{1,2}([a-z_]+): /g;
 is(join(' ', sort keys %explained), join(' ', sort keys %said), 'each fault is explained');
 my ($exporter) = slurp_file("$FindBin::RealBin/../../monitoring/prometheus-sql-exporter.yml") =~ /ARRAY\[(.*?)\]/s;
 is(join(' ', sort $exporter =~ /'(\w+)'/g), join(' ', sort keys %said), 'and each is a metric');
