@@ -6,7 +6,8 @@ CREATE ROLE regress_shop;
 CREATE ROLE regress_monitor;
 GRANT USAGE, CREATE ON SCHEMA cc TO regress_shop;
 GRANT USAGE ON SCHEMA cc TO regress_monitor;
-GRANT EXECUTE ON FUNCTION cc.cc_health(interval), cc.cc_apply(integer) TO regress_shop;
+GRANT EXECUTE ON FUNCTION cc.cc_health(interval), cc.cc_apply(integer), cc.cc_accept(bigint, boolean),
+    cc.cc_reverify(text, timestamptz, interval, integer, boolean) TO regress_shop;
 \set VERBOSITY terse
 SELECT * FROM cc.cc_health();
 SET ROLE regress_shop;
@@ -75,9 +76,7 @@ INSERT INTO cc.cc_inbox AS i (body, content_type)
 VALUES (cc.cc_sample_postback('s3cret', invoice_id => 'B', order_id => 'another'), 'application/json') RETURNING state, id AS conflict \gset
 SELECT :'state';
 SELECT project, conflicts, problem FROM cc.cc_health() WHERE conflicts > 0;
-UPDATE cc.cc_invoice SET order_id = 'another' WHERE invoice_id = 'B';
-UPDATE cc.cc_inbox SET state = 'pending' WHERE id = :conflict;
-SELECT cc.cc_apply();
+SELECT cc.cc_accept(:conflict, reassign => true);
 SELECT * FROM cc.problems();
 
 -- Pending, for over 5 minutes
@@ -94,7 +93,7 @@ UPDATE cc.cc_project SET apply = 'immediate' WHERE name = 'default';
 SELECT cc.deliver('S1', 'the right one', 'o''ther');
 SELECT * FROM cc.problems();
 UPDATE cc.cc_project SET secret = 'the right one' WHERE name = 'o''ther';
-SELECT cc.deliver('S2', 'the right one', 'o''ther');
+SELECT * FROM cc.cc_reverify('o''ther');
 SELECT * FROM cc.problems();
 
 -- A key that was rotated at the service: one postback a minute until 10 minutes ago, and since then nothing but failures
@@ -106,13 +105,15 @@ SELECT * FROM cc.problems();
 SELECT count(*) FROM generate_series(3, 4) AS n, cc.deliver('X' || n, 'the new key');
 SELECT * FROM cc.problems();
 UPDATE cc.cc_project SET secret = 'the new key' WHERE name = 'default';
+SELECT * FROM cc.cc_reverify('default');
+SELECT * FROM cc.problems();
 SELECT cc.deliver('X5', 'the new key');
 SELECT * FROM cc.problems();
 -- Noise: a stranger's forgeries among genuine ones, before and now
 SELECT count(*) FROM generate_series(1, 270) AS n, cc.deliver('N' || n, 'forged');
 UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minutes' + id % 30 * interval '1 minute'
  WHERE state = 'rejected' AND project = 'default';
-UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '10 minutes' WHERE invoice_id = 'X5';
+UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '10 minutes' WHERE invoice_id ~ '^X\d';
 SELECT * FROM cc.problems();
 SELECT count(*) FROM generate_series(1, 20) AS n, cc.deliver('M' || n, 'forged');
 SELECT * FROM cc.problems();
@@ -127,7 +128,7 @@ INSERT INTO cc.cc_inbox (project, body, content_type)
 SELECT 'o''ther', cc.cc_sample_postback('the right one', invoice_id => 'T' || n, expires_at => statement_timestamp() - interval '1 minute'), 'application/json'
   FROM generate_series(1, 6) AS n;
 SELECT * FROM cc.problems();
-SELECT cc.deliver('T5', 'the right one', 'o''ther');
+SELECT * FROM cc.cc_reverify('o''ther', leeway => '5 minutes');
 SELECT * FROM cc.problems();
 
 -- Silence: each day for the last 10 days there was something at this time of day, and now there is nothing for 2 hours
