@@ -55,7 +55,8 @@ BEGIN
                          tgname, schema)
           FROM pg_trigger WHERE tgrelid = invoice AND NOT tgisinternal AND tgenabled IN ('D', 'R');
     IF NOT EXISTS (SELECT FROM pg_trigger WHERE tgrelid = invoice AND NOT tgisinternal) THEN
-        RETURN QUERY EXECUTE format('SELECT 12, ''order_trigger: invoices were paid, and cc_invoice has no trigger that marks an order: CREATE TRIGGER''
+        RETURN QUERY EXECUTE format('SELECT 12, ''order_trigger: invoices were paid, and cc_invoice has no trigger that ''
+                                         ''marks an order: CREATE TRIGGER''
                                       WHERE EXISTS (SELECT FROM %s.cc_invoice WHERE paid_at IS NOT NULL)', schema);
     END IF;
     -- Indexes
@@ -189,7 +190,8 @@ BEGIN
                  SELECT 2, format('shared_secret: project %s has the same one, so a token of one pays in the other: give each its own: '
                                   'UPDATE @.cc_project SET secret = … WHERE name = %s', @.cc_quoted(o.name), quote_literal(shop.name))
                    FROM shop AS o
-                  WHERE o.name <> shop.name AND (shop.secret IN (o.secret, o.previous_secret) OR shop.previous_secret IN (o.secret, o.previous_secret))
+                  WHERE o.name <> shop.name
+                    AND (shop.secret IN (o.secret, o.previous_secret) OR shop.previous_secret IN (o.secret, o.previous_secret))
                  UNION ALL
                  SELECT 3, format('bad_signature: nothing verifies since %s, %s failed in a row, %s: '
                                   'UPDATE @.cc_project SET secret = … WHERE name = %s; SELECT * FROM @.cc_reverify(%4$s)',
@@ -199,15 +201,18 @@ BEGIN
                                   quote_literal(shop.name))
                   WHERE burst.is_burst AND bad.reason = 'bad_signature'
                  UNION ALL
-                 SELECT 3, format('clock: %s since %s, %s in a row; this server has %s: set its clock, then SELECT * FROM @.cc_reverify(%s, leeway => …)',
+                 SELECT 3, format('clock: %s since %s, %s in a row; this server has %s: set its clock, then '
+                                  'SELECT * FROM @.cc_reverify(%s, leeway => …)',
                                   bad.reason, date_trunc('second', bad.began), bad.number, date_trunc('second', $4), quote_literal(shop.name))
                   WHERE burst.is_burst AND bad.reason <> 'bad_signature'
                  UNION ALL
-                 SELECT 5, format('failed: %s, the first is %s with SQLSTATE %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, mend the trigger, then CALL @.cc_work()',
+                 SELECT 5, format('failed: %s, the first is %s with SQLSTATE %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, '
+                                  'mend the trigger, then CALL @.cc_work()',
                                   u.failed, u.first_failed, u.sqlstate)
                   WHERE u.failed > 0
                  UNION ALL
-                 SELECT 6, format('conflict: %s, the first is %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, and if it is right SELECT @.cc_accept(%2$s)',
+                 SELECT 6, format('conflict: %s, the first is %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, '
+                                  'and if it is right SELECT @.cc_accept(%2$s)',
                                   u.conflicts, u.first_conflict)
                   WHERE u.conflicts > 0
                  UNION ALL
@@ -250,7 +255,8 @@ BEGIN
                     coalesce((SELECT fault.problem FROM fault ORDER BY fault.rank, fault.problem LIMIT 1),
                              'project: there is none: INSERT INTO @.cc_project (name, secret) VALUES (''default'', …)')
                 WHEN n.waiting + n.failed > 0 THEN
-                    format('unknown_project: %s wait for projects that do not exist any more, such as %s: INSERT INTO @.cc_project (name, secret) VALUES (%2$s, …)',
+                    format('unknown_project: %s wait for projects that do not exist any more, such as %s: '
+                           'INSERT INTO @.cc_project (name, secret) VALUES (%2$s, …)',
                            n.waiting + n.failed, @.cc_quoted(n.lost_name))
                 WHEN n.number > 0 THEN
                     format('unknown_project: %s came for projects that do not exist, the last for %s: correct the URL at the service, or make the '
@@ -265,7 +271,8 @@ $$;
 COMMENT ON FUNCTION @extschema@.cc_health_rows(interval) IS 'internal: the rows of cc_health()';
 
 -- received, applied, duplicates, rejected and bad_signatures count what came in `period`; waiting, failed and conflicts count all that
--- there is. oldest_waiting is of the pending ones, last_received_at of the unknown projects within `period`. problem begins with a word for the fault and a colon, and ends with the command.
+-- there is. oldest_waiting is of the pending ones; last_received_at of the unknown projects is within `period`; last_paid_at is looked
+-- for among the last 1,000 that were applied. problem begins with a word for the fault and a colon, and ends with the command.
 -- It reads no body and shows no secret. ERROR 22023 unless period is more than zero, 42P01 if there are no tables.
 CREATE OR REPLACE FUNCTION @extschema@.cc_health(period interval DEFAULT '1 hour')
     RETURNS TABLE (project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
@@ -345,7 +352,8 @@ BEGIN
                          concat_ws(' ', a.payload->>'amount_crypto', a.payload->>'currency'), a.reason, a.error) AS detail, a.id
           FROM arrival AS a
         UNION ALL
-        SELECT a.applied_at, 'applied', format('invoice %s, of the postback that came %s before', a.invoice_id, date_trunc('second', a.applied_at - a.received_at)), a.id
+        SELECT a.applied_at, 'applied', format('invoice %s, of the postback that came %s before', a.invoice_id,
+                                               date_trunc('second', a.applied_at - a.received_at)), a.id
           FROM arrival AS a WHERE a.applied_at > a.received_at + interval '1 second'
         UNION ALL
         SELECT t.at, t.event, t.detail, NULL
@@ -354,7 +362,8 @@ BEGIN
                (i.created_at, 'created', format('invoice %s, by the service', i.invoice_id)),
                (i.expires_at, 'expires', format('invoice %s, by the service', i.invoice_id)),
                (i.finished_at, 'finished', format('invoice %s, by the service: %s', i.invoice_id,
-                                                  concat_ws(', ', i.payment_status, 'address ' || i.address, 'transactions ' || array_to_string(i.tx_list, ' ')))),
+                                                  concat_ws(', ', i.payment_status, 'address ' || i.address,
+                                                            'transactions ' || array_to_string(i.tx_list, ' ')))),
                (i.paid_at, 'paid', format('invoice %s of project %s: %s', i.invoice_id, i.project,
                                           concat_ws(', ', 'order ' || i.order_id, i.amount_crypto || ' ' || i.currency, 'payment ' || i.payment,
                                                     CASE WHEN i.is_test THEN 'a test' END)))) AS t (at, event, detail)

@@ -1,4 +1,4 @@
-"""Each fault is made, seen as an alert, mended, and gone. Arguments: URL of Prometheus, URL of the exporter, pid of the exporter."""
+"""Each fault is made, seen as an alert, mended, and gone. Arguments: URL of Prometheus, pid of the exporter."""
 import json
 import os
 import re
@@ -11,7 +11,7 @@ import urllib.request
 
 import yaml
 
-PROMETHEUS, EXPORTER, EXPORTER_PID = sys.argv[1], sys.argv[2], int(sys.argv[3])
+PROMETHEUS, EXPORTER_PID = sys.argv[1], int(sys.argv[2])
 PATIENCE = 30
 began = time.monotonic()
 passed = failed = 0
