@@ -75,8 +75,12 @@ BEGIN ATOMIC
         ('cc_inbox', 'cc_inbox_token', true, 'token_digest', '(token_digest IS NOT NULL)'),
         -- Whether a row of a state has a content already: one probe, however many deliveries of the invoice there are.
         ('cc_inbox', 'cc_inbox_content', false, 'invoice_id, project, content_digest, state', '(invoice_id IS NOT NULL)'),
+        -- What is not settled; an index for conflicts alone would cost each insert the test of one more predicate.
         ('cc_inbox', 'cc_inbox_unapplied', false, 'attempts, id',
-            '(state = ANY (ARRAY[''pending''::text, ''failed''::text]))'),
+            '(state = ANY (ARRAY[''pending''::text, ''failed''::text, ''conflict''::text]))'),
+        -- What came of late, of each project: for cc_health().
+        ('cc_inbox', 'cc_inbox_received', false, 'project, received_at, state', NULL),
+        ('cc_invoice', 'cc_invoice_order', false, 'order_id', NULL),
         -- What cc_purge() has yet to do; what is purged leaves it. Each insert evaluates the predicate: states in it cost 3 µs more.
         ('cc_inbox', 'cc_inbox_purge', false, 'received_at, id',
             '((body IS NOT NULL) OR (raw IS NOT NULL) OR (token_digest IS NULL))'),
@@ -85,6 +89,25 @@ BEGIN ATOMIC
         ('cc_import_log', 'cc_import_log_invoice', false, 'invoice_id, project', '(invoice_id IS NOT NULL)');
 END;
 COMMENT ON FUNCTION @extschema@.cc_table_indexes() IS 'internal: the indexes of the tables that cc_setup() makes';
+
+-- Those that a table does not have; `schema` is quoted.
+CREATE OR REPLACE FUNCTION @extschema@.cc_missing_indexes(schema text)
+    RETURNS TABLE (table_name text, name text, is_unique boolean, columns text, predicate text)
+    LANGUAGE sql STABLE
+BEGIN ATOMIC
+    WITH known AS MATERIALIZED (
+        SELECT i.indrelid, i.indisunique, pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate,
+               (SELECT pg_catalog.string_agg(pg_catalog.pg_get_indexdef(i.indexrelid, k, false), ', ' ORDER BY k)
+                  FROM pg_catalog.generate_series(1, i.indnatts::integer) AS k) AS columns
+          FROM pg_catalog.pg_index AS i
+         WHERE i.indisvalid AND i.indrelid IN (SELECT pg_catalog.to_regclass(schema || '.' || t.table_name)
+                                                 FROM (SELECT DISTINCT w.table_name FROM @extschema@.cc_table_indexes() AS w) AS t))
+    SELECT w.* FROM @extschema@.cc_table_indexes() AS w
+     WHERE NOT EXISTS (SELECT FROM known AS k
+                        WHERE k.indrelid = pg_catalog.to_regclass(schema || '.' || w.table_name) AND k.columns = w.columns
+                          AND k.predicate IS NOT DISTINCT FROM w.predicate AND (k.indisunique OR NOT w.is_unique));
+END;
+COMMENT ON FUNCTION @extschema@.cc_missing_indexes(text) IS 'internal: the indexes that cc_setup() would make';
 
 -- A comment that a released version made, and that this one words otherwise, is replaced; any other is the owner's.
 CREATE OR REPLACE FUNCTION @extschema@.cc_released_comments() RETURNS SETOF text
@@ -229,6 +252,7 @@ BEGIN
             SELECT format('DROP INDEX %s', indexrelid::regclass) FROM pg_index
              WHERE indrelid = inbox::regclass
                AND (pg_get_indexdef(indexrelid) LIKE old_token_index
+                    OR pg_get_indexdef(indexrelid) LIKE '% USING btree (attempts, id) WHERE (state = ANY (ARRAY[''pending''::text, ''failed''::text]))'
                     OR pg_get_indexdef(indexrelid) LIKE 'CREATE INDEX cc\_inbox\_invoice ON % USING btree (invoice\_id, project)')
         LOOP
             EXECUTE command;
@@ -236,14 +260,7 @@ BEGIN
     END IF;
 
     -- Indexes, by what they are on; one of another name will do
-    FOR wanted IN EXECUTE format('SELECT * FROM %s.cc_table_indexes()', schema) LOOP
-        CONTINUE WHEN EXISTS (
-            SELECT FROM pg_index i
-             WHERE i.indrelid = to_regclass(schema || '.' || wanted.table_name) AND i.indisvalid AND (i.indisunique OR NOT wanted.is_unique)
-               AND pg_get_expr(i.indpred, i.indrelid) IS NOT DISTINCT FROM wanted.predicate
-               AND wanted.columns = (SELECT string_agg(a.attname, ', ' ORDER BY k.place)
-                                       FROM unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, place)
-                                       LEFT JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum));
+    FOR wanted IN EXECUTE format('SELECT * FROM %s.cc_missing_indexes($1)', schema) USING schema LOOP
         IF wanted.table_name <> ALL (made) THEN
             RAISE NOTICE '%: building an index on (%)', wanted.table_name, wanted.columns;
         END IF;

@@ -1,0 +1,73 @@
+// cc_health and cc_timeline. What they report is SQL, in sql/operate.sql; here is whose rights it has.
+#include "pg/owner.hpp"
+#include "pg/table.hpp"
+
+extern "C" {
+#include "catalog/pg_type.h"
+#include "executor/spi.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+
+PG_FUNCTION_INFO_V1(cc_health);
+PG_FUNCTION_INFO_V1(cc_timeline);
+}
+
+namespace cc::pg {
+namespace {
+
+constexpr int kMaxArguments = 2;
+
+// Nothing of the owner's code may outlive the call. The caller can be a superuser, who looks at the merchant's tables: so no
+// deferred trigger, no cursor, no temporary table, no SET ROLE.
+void SwitchToOwnerForReading(Oid table) {
+  SwitchToTableOwner(table);
+  Oid user;
+  int context;
+  GetUserIdAndSecContext(&user, &context);
+  SetUserIdAndSecContext(user, context | SECURITY_RESTRICTED_OPERATION);
+}
+
+// The rows of the function `name` in the same schema, with the rights of the owner of the tables.
+Datum ReportAsOwner(FunctionCallInfo fcinfo, const char* name, const Oid (&types)[kMaxArguments], int count) {
+  const Oid schema = SchemaOf(fcinfo);
+  SwitchToOwnerForReading(TableIn(schema, "cc_inbox"));
+  InitMaterializedSRF(fcinfo, 0);
+  const auto* const result = reinterpret_cast<const ReturnSetInfo*>(fcinfo->resultinfo);
+
+  Datum values[kMaxArguments];
+  char nulls[kMaxArguments];
+  Oid argument_types[kMaxArguments];
+  for (int i = 0; i < count; ++i) {
+    values[i] = fcinfo->args[i].value;
+    nulls[i] = fcinfo->args[i].isnull ? 'n' : ' ';
+    argument_types[i] = types[i];
+  }
+  const char* const query = psprintf("SELECT * FROM %s.%s(%s)", quote_identifier(get_namespace_name(schema)), name,
+                                     count == 1 ? "$1" : "$1, $2");
+  const int settings = NewGUCNestLevel();
+  SPI_connect();
+  const int code = SPI_execute_with_args(query, count, argument_types, values, nulls, true, 0);
+  if (code != SPI_OK_SELECT) elog(ERROR, "could not execute: %s", SPI_result_code_string(code));
+  for (std::uint64_t i = 0; i < SPI_processed; ++i) tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
+  SPI_finish();
+  AtEOXact_GUC(false, settings);
+  return Datum{0};
+}
+
+}  // namespace
+}  // namespace cc::pg
+
+extern "C" {
+// Argument: period.
+PGDLLEXPORT Datum cc_health(PG_FUNCTION_ARGS) {
+  return cc::pg::ReportAsOwner(fcinfo, "cc_health_rows", {INTERVALOID, InvalidOid}, 1);
+}
+
+// Arguments: search, project.
+PGDLLEXPORT Datum cc_timeline(PG_FUNCTION_ARGS) {
+  return cc::pg::ReportAsOwner(fcinfo, "cc_timeline_rows", {TEXTOID, TEXTOID}, 2);
+}
+}
