@@ -32,7 +32,8 @@ sub answer { return answer_as($node, undef, $_[1], $_[0]) }
 
 $node->safe_psql('postgres', 'CREATE ROLE shop LOGIN; CREATE ROLE proxy LOGIN; CREATE ROLE accountant');
 make_database('old');
-is(shop('old', "CREATE EXTENSION cryptocloud_postback; SELECT cc_setup(); SELECT extversion FROM pg_extension WHERE extname LIKE 'crypto%'"),
+is(shop('old', "CREATE EXTENSION cryptocloud_postback; SELECT cc_setup(); SELECT extversion FROM pg_extension
+	WHERE extname LIKE 'crypto%'"),
 	"\n0.1.0", '0.1.0');
 is(shop('old', q{
 	INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret');
@@ -71,7 +72,8 @@ my $ends = time + 3000;
 is(shop('old', qq{
 	CREATE FUNCTION my_body(invoice text, n integer, fields jsonb DEFAULT '{}', secret text DEFAULT 's3cret') RETURNS text
 		LANGUAGE sql IMMUTABLE AS
-		\$\$SELECT (jsonb_build_object('status', 'success', 'amount_crypto', 1, 'currency', 'BNB', 'invoice_id', invoice, 'order_id', 'O-' || invoice,
+		\$\$SELECT (jsonb_build_object('status', 'success', 'amount_crypto', 1, 'currency', 'BNB', 'invoice_id', invoice, 'order_id',
+		'O-' || invoice,
 			'token', cc_sign_token(jsonb_build_object('exp', $ends + n), secret)) || fields)::text\$\$;
 	CREATE FUNCTION my_delivery(body text, project text DEFAULT 'default') RETURNS text LANGUAGE sql AS
 		\$\$INSERT INTO cc_inbox AS i (body, project) VALUES (\$1, \$2) RETURNING concat_ws('/', i.state, i.reason)\$\$;
@@ -102,24 +104,30 @@ cmp_ok($node->safe_psql('old', 'SELECT count(*) - count(DISTINCT token_digest) F
 	'0.1.0 kept the digest of a token in several rows');
 
 # The columns of 0.1.0
-my %columns = map { $_ => answer('old', "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute WHERE attrelid = '$_'::regclass AND attnum > 0") }
+my %columns = map { $_ => answer('old', "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
+	WHERE attrelid = '$_'::regclass AND attnum > 0") }
   qw(cc_invoice cc_project);
 my @data = (
-	'SELECT id, project, received_at, content_type, body, raw, state, reason, invoice_id, content_digest, token_expires_at, error, attempts, applied_at, my_note FROM cc_inbox ORDER BY id',
+	'SELECT id, project, received_at, content_type, body, raw, state, reason, invoice_id, content_digest, token_expires_at, error,
+		attempts, applied_at, my_note FROM cc_inbox ORDER BY id',
 	(map { "SELECT $columns{$_} FROM $_ ORDER BY 1, 2" } qw(cc_invoice cc_project)),
 	'SELECT * FROM my_log',
 	'SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgrelid::regclass::text, tgname',
-	'SELECT c.relname, a.attname, a.attacl FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid WHERE attacl IS NOT NULL AND relname ~ \'^cc_\' ORDER BY 1, 2',
+	'SELECT c.relname, a.attname, a.attacl FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid WHERE attacl IS NOT NULL
+		AND relname ~ \'^cc_\' ORDER BY 1, 2',
 	'SELECT relname, relacl FROM pg_class WHERE relname ~ \'^cc_(inbox|invoice|project)\' ORDER BY 1 LIMIT 0',
-	q{SELECT has_function_privilege('proxy', 'cc_receive(text, text, text)', 'EXECUTE'), has_function_privilege('proxy', 'cc_apply(integer)', 'EXECUTE'),
+	q{SELECT has_function_privilege('proxy', 'cc_receive(text, text, text)', 'EXECUTE'), has_function_privilege('proxy',
+		'cc_apply(integer)', 'EXECUTE'),
 		has_table_privilege('accountant', 'cc_invoice', 'SELECT')},
-	q{SELECT col_description('cc_inbox'::regclass, attnum), obj_description('cc_invoice'::regclass) FROM pg_attribute WHERE attrelid = 'cc_inbox'::regclass AND attname = 'error'});
+	q{SELECT col_description('cc_inbox'::regclass, attnum), obj_description('cc_invoice'::regclass) FROM pg_attribute
+		WHERE attrelid = 'cc_inbox'::regclass AND attname = 'error'});
 # A dump of 0.1.0 that is restored where only this version is
 my $dump = $node->basedir . '/old.sql';
 $node->command_ok([ 'pg_dump', '--no-sync', '-f', $dump, $node->connstr('old') ], 'pg_dump of 0.1.0');
 lay_over($pg_config);
 make_database('restored');
-$node->command_ok([ 'psql', '-XqAt', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('restored') . ' user=shop' ], 'its restore into this version');
+$node->command_ok([ 'psql', '-XqAt', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump,
+	$node->connstr('restored') . ' user=shop' ], 'its restore into this version');
 is(answer_as($node, 'shop', q{SELECT my_delivery(my_body('W', 8))}, 'restored'), 'pending', 'restored: pending until cc_setup() ran');
 like(answer_as($node, 'shop', 'SELECT cc_setup()', 'restored'), qr/5 rows left/, 'restored: cc_setup()');
 
@@ -145,42 +153,51 @@ is(answer('restored', $spent), answer('old', $spent), 'restored: the same rows s
 my $document = slurp_file("$FindBin::RealBin/../../docs/upgrading.md");
 my %block = $document =~ /^<!-- (\w+) -->\n```sql\n(.*?)^```$/msg;
 make_database('beforehand');
-$node->command_ok([ 'psql', '-XqAt', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump, $node->connstr('beforehand') . ' user=shop' ], 'beforehand: restore');
+$node->command_ok([ 'psql', '-XqAt', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump,
+	$node->connstr('beforehand') . ' user=shop' ], 'beforehand: restore');
 answer('beforehand', 'ALTER TABLE cc_inbox DISABLE TRIGGER USER');
 is(shop('beforehand', $block{beforehand}), '', 'beforehand: cc_setup() has no word on whole tables');
-answer('beforehand', 'ALTER TABLE cc_inbox ENABLE TRIGGER USER; ALTER TABLE cc_inbox ENABLE ALWAYS TRIGGER my_always, DISABLE TRIGGER my_resting');
+answer('beforehand', 'ALTER TABLE cc_inbox ENABLE TRIGGER USER;
+	ALTER TABLE cc_inbox ENABLE ALWAYS TRIGGER my_always, DISABLE TRIGGER my_resting');
 is(answer('beforehand', $spent), answer('old', $spent), 'beforehand: the same rows spent the tokens');
 like(shop('restored', $block{upgrade}), qr/already installed/, 'the statements in short');
 
 # The same as a new database has, but for what is the merchant's
 make_database('fresh');
-is(shop('fresh', "CREATE EXTENSION cryptocloud_postback; SELECT cc_setup(); SELECT extversion FROM pg_extension WHERE extname LIKE 'crypto%'"),
+is(shop('fresh', "CREATE EXTENSION cryptocloud_postback; SELECT cc_setup(); SELECT extversion FROM pg_extension
+	WHERE extname LIKE 'crypto%'"),
 	"\n0.2.0", 'a new database');
 my $members = q{(SELECT classid, objid FROM pg_depend WHERE refclassid = 'pg_extension'::regclass AND deptype = 'e'
 	AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cryptocloud_postback'))};
 my $tables = q{(SELECT c.oid FROM pg_class c WHERE relname ~ '^cc_(project|inbox|invoice)' AND relkind IN ('r', 'S', 'i'))};
 my $not_given = q{(SELECT array_agg(a::text ORDER BY a::text) FROM unnest(%s) AS a WHERE a::text !~ '^(proxy|accountant)=')};
 my %catalog = (
-	functions => qq{SELECT p.oid::regprocedure, pg_get_functiondef(p.oid), proowner::regrole, proargnames, proconfig, prosrc, probin, procost, prorows,
-		} . sprintf($not_given, 'proacl') . qq{, obj_description(p.oid, 'pg_proc') FROM pg_proc p WHERE ('pg_proc'::regclass, p.oid) IN $members ORDER BY p.oid::regprocedure::text},
-	types => qq{SELECT t.typname, typowner::regrole, typtype, typacl, obj_description(t.oid, 'pg_type'), a.attname, format_type(atttypid, atttypmod), attnum,
+	functions => qq{SELECT p.oid::regprocedure,
+		pg_get_functiondef(p.oid), proowner::regrole, proargnames, proconfig, prosrc, probin, procost, prorows,
+		} . sprintf($not_given, 'proacl') . qq{, obj_description(p.oid, 'pg_proc') FROM pg_proc p
+		WHERE ('pg_proc'::regclass, p.oid) IN $members ORDER BY p.oid::regprocedure::text},
+	types => qq{SELECT t.typname, typowner::regrole, typtype, typacl, obj_description(t.oid, 'pg_type'), a.attname,
+		format_type(atttypid, atttypmod), attnum,
 		col_description(typrelid, attnum) FROM pg_type t LEFT JOIN pg_attribute a ON attrelid = typrelid
 		WHERE ('pg_type'::regclass, t.oid) IN $members ORDER BY 1, attnum},
 	'everything else in the extension' => qq{SELECT pg_describe_object(classid, objid, 0) FROM $members AS m ORDER BY 1},
 	'initial rights' => qq{SELECT pg_describe_object(classoid, objoid, objsubid), privtype, initprivs FROM pg_init_privs
 		WHERE (classoid, objoid) IN $members ORDER BY 1},
-	tables => qq{SELECT relname, relkind, relpersistence, relowner::regrole, reloptions, } . sprintf($not_given, q{coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))}) . qq{,
+	tables => qq{SELECT relname, relkind, relpersistence, relowner::regrole, reloptions, } . sprintf($not_given,
+		q{coalesce(relacl, acldefault(CASE relkind WHEN 'S' THEN 's' ELSE 'r' END::"char", relowner))}) . qq{,
 		CASE WHEN relname <> 'cc_invoice' THEN obj_description(c.oid, 'pg_class') END FROM pg_class c WHERE oid IN $tables ORDER BY 1},
 	columns => qq{SELECT attrelid::regclass, attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid), attidentity,
 		attgenerated, attstattarget, attcompression, attstorage,
 		CASE WHEN attname <> 'error' THEN col_description(attrelid, attnum) END
 		FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 		WHERE attrelid IN $tables AND attnum > 0 AND attname !~ '^my_' ORDER BY attrelid::regclass::text, attname},
-	constraints => qq{SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid IN $tables ORDER BY conrelid::regclass::text, 2},
+	constraints => qq{SELECT conrelid::regclass, conname, pg_get_constraintdef(oid) FROM pg_constraint WHERE conrelid IN $tables
+		ORDER BY conrelid::regclass::text, 2},
 	indexes => qq{SELECT pg_get_indexdef(indexrelid), indisunique, indisvalid FROM pg_index
 		WHERE indrelid IN $tables AND indexrelid::regclass::text !~ '^my_' ORDER BY 1},
 	triggers => qq{SELECT pg_get_triggerdef(oid), tgenabled FROM pg_trigger WHERE tgrelid IN $tables AND tgname !~ '^my_' ORDER BY 1},
-	dependencies => qq{SELECT DISTINCT pg_describe_object(classid, objid, objsubid) AS a, pg_describe_object(refclassid, refobjid, refobjsubid) AS b, deptype FROM pg_depend
+	dependencies => qq{SELECT DISTINCT pg_describe_object(classid, objid, objsubid) AS a,
+		pg_describe_object(refclassid, refobjid, refobjsubid) AS b, deptype FROM pg_depend
 		WHERE ((classid, objid) IN $members OR (refclassid, refobjid) IN $members OR objid IN $tables OR refobjid IN $tables)
 		AND pg_describe_object(classid, objid, objsubid) !~ 'my_|pg_toast' ORDER BY 1, 2, 3},
 );
@@ -200,7 +217,8 @@ my $state = q{SELECT 'pg_class', xmin, oid, 0 FROM pg_class UNION ALL SELECT 'pg
 	UNION ALL SELECT 'pg_index', xmin, indexrelid, 0 FROM pg_index ORDER BY 1, 3, 4};
 my $catalogs = answer('old', $state);
 is(shop('old', qq{BEGIN; SELECT cc_setup();
-	SELECT mode, relation::regclass FROM pg_locks WHERE relation IN $tables AND relation <> 'cc_inbox_id_seq'::regclass AND mode <> 'AccessShareLock'; COMMIT}), '', 'cc_setup() again takes no lock');
+	SELECT mode, relation::regclass FROM pg_locks WHERE relation IN $tables AND relation <> 'cc_inbox_id_seq'::regclass
+		AND mode <> 'AccessShareLock'; COMMIT}), '', 'cc_setup() again takes no lock');
 is(answer('old', $state), $catalogs, 'and changes nothing');
 
 # Spent tokens stay spent: the duplicates' too
@@ -220,13 +238,16 @@ is(deliver(q{my_body('N', 11)}), 'applied', 'what is new is applied');
 # What waited or failed is settled, under today's triggers
 is(shop('old', 'TRUNCATE my_log; CREATE OR REPLACE FUNCTION my_trigger() RETURNS trigger LANGUAGE plpgsql AS
 	$$BEGIN INSERT INTO my_log VALUES (concat_ws(\' \', TG_TABLE_NAME, TG_NAME, TG_OP)); RETURN NEW; END$$;
-	SELECT cc_apply(); SELECT line, count(*) FROM my_log WHERE line ~ \'invoice\' GROUP BY 1'), "3\ncc_invoice my_trigger INSERT|3", 'cc_apply() settles the rest');
-is(answer('old', q{SELECT invoice_id, state, attempts FROM cc_inbox WHERE invoice_id IN ('F', 'P', 'W') ORDER BY id}), "F|applied|2\nP|applied|1\nW|applied|1", 'all of it');
+	SELECT cc_apply(); SELECT line, count(*) FROM my_log WHERE line ~ \'invoice\' GROUP BY 1'), "3\ncc_invoice my_trigger INSERT|3",
+		'cc_apply() settles the rest');
+is(answer('old', q{SELECT invoice_id, state, attempts FROM cc_inbox WHERE invoice_id IN ('F', 'P', 'W')
+	ORDER BY id}), "F|applied|2\nP|applied|1\nW|applied|1", 'all of it');
 is(deliver(q{my_body('F', 4, '{"order_id": "my-fail"}')}), 'duplicate', 'what failed is a duplicate now');
 
 # The owner's grants are dumped
 ($dump) = run_command([ 'pg_dump', '--schema-only', $node->connstr('old') ]);
-like($dump, qr/^GRANT ALL ON FUNCTION \S*cc_receive\(body text, content_type text, project text\) TO proxy;/m, 'pg_dump has a grant on cc_receive');
+like($dump, qr/^GRANT ALL ON FUNCTION \S*cc_receive\(body text, content_type text, project text\) TO proxy;/m,
+	'pg_dump has a grant on cc_receive');
 like($dump, qr/^GRANT ALL ON FUNCTION \S*cc_apply\(max_rows integer\) TO proxy;/m, 'and on cc_apply');
 unlike($dump, qr/SET COMPRESSION/, 'and asks for no compression, as 0.1.0 did');
 

@@ -15,7 +15,8 @@ my $pg_config = old_postgresql('window-postgresql');
 my $node = old_node($pg_config, 'window', "log_line_prefix = '%p '\nlog_min_messages = notice");
 my $folder = $node->basedir;
 my $ends = time + 3000;
-$node->safe_psql('postgres', 'CREATE ROLE shop LOGIN; CREATE ROLE proxy LOGIN; GRANT CREATE ON DATABASE postgres TO shop; GRANT ALL ON SCHEMA public TO shop');
+$node->safe_psql('postgres', 'CREATE ROLE shop LOGIN; CREATE ROLE proxy LOGIN; GRANT CREATE ON DATABASE postgres TO shop;
+	GRANT ALL ON SCHEMA public TO shop');
 is(answer_as($node, 'shop', qq{
 	CREATE EXTENSION cryptocloud_postback;
 	SET client_min_messages = warning;
@@ -25,10 +26,12 @@ is(answer_as($node, 'shop', qq{
 	GRANT INSERT (project, body, content_type), SELECT (state, reason) ON cc_inbox TO proxy;
 	CREATE TABLE paid (invoice_id text);
 	CREATE FUNCTION paid() RETURNS trigger LANGUAGE plpgsql AS \$\$BEGIN INSERT INTO paid VALUES (NEW.invoice_id); RETURN NULL; END\$\$;
-	CREATE TRIGGER paid AFTER INSERT OR UPDATE OF paid_at ON cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION paid();
+	CREATE TRIGGER paid AFTER INSERT OR UPDATE OF paid_at ON cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL)
+		EXECUTE FUNCTION paid();
 	-- Each tenth body is the one before, sent again
 	CREATE FUNCTION body(client text, n integer) RETURNS text LANGUAGE sql STABLE AS
-		\$\$SELECT cc_sample_postback('s3cret', invoice_id => concat_ws('-', client, n - (n % 10 = 0)::integer), expires_at => to_timestamp($ends))\$\$;
+		\$\$SELECT cc_sample_postback('s3cret', invoice_id => concat_ws('-', client, n - (n % 10 = 0)::integer),
+			expires_at => to_timestamp($ends))\$\$;
 }), '', '0.1.0');
 
 # A client: psql with a script that delivers one body after the other and tries each once more when it fails. Every fifth delivery
@@ -36,7 +39,8 @@ is(answer_as($node, 'shop', qq{
 my %call = (
 	text => q{SELECT http_status FROM cc_receive(body('%1$s', %2$d), 'application/json') \gset},
 	bytea => q{SELECT http_status FROM cc_receive(convert_to(body('%1$s', %2$d), 'UTF8'), 'application/json') \gset},
-	insert => q{INSERT INTO cc_inbox (body) VALUES (body('%1$s', %2$d)) RETURNING CASE WHEN state <> 'rejected' THEN 200 END AS http_status \gset});
+	insert => q{INSERT INTO cc_inbox (body) VALUES (body('%1$s', %2$d)) RETURNING CASE WHEN state <> 'rejected'
+		THEN 200 END AS http_status \gset});
 my $stop = "$folder/stop";
 my %clients;
 sub start_client
@@ -63,7 +67,8 @@ sub count { return $node->safe_psql('postgres', "SELECT count(*) FROM cc_inbox W
 sub until_count
 {
 	my ($condition, $count) = @_;
-	$node->poll_query_until('postgres', "SELECT count(*) >= $count FROM cc_inbox WHERE $condition") or die "never $count rows with $condition";
+	$node->poll_query_until('postgres', "SELECT count(*) >= $count FROM cc_inbox WHERE $condition")
+	  or die "never $count rows with $condition";
 	return;
 }
 sub until_more { return until_count($_[0], count($_[0]) + $_[1]) }
@@ -74,9 +79,12 @@ my $is_new = q{body ~ '"invoice_id": "new'};
 my ($first, $second) = map { session($node, 'postgres', 'proxy') } 1 .. 2;
 sub held
 {
-	return qq{SELECT http_status FROM cc_receive(cc_sample_postback('s3cret', invoice_id => 'held', amount_usd => $_[0], expires_at => to_timestamp($ends + $_[0])), 'application/json');};
+	return qq{SELECT http_status
+		FROM cc_receive(cc_sample_postback('s3cret', invoice_id => 'held', amount_usd => $_[0],
+			expires_at => to_timestamp($ends + $_[0])), 'application/json');};
 }
-is(ask($_, q{INSERT INTO cc_inbox (body) VALUES ('{}') RETURNING reason;}), 'missing_invoice_id', 'a session loads 0.1.0') for $first, $second;
+is(ask($_, q{INSERT INTO cc_inbox (body) VALUES ('{}') RETURNING reason;}), 'missing_invoice_id', 'a session loads 0.1.0')
+  for $first, $second;
 
 start_client('oldtext', 'text');
 start_client('oldbytea', 'bytea');
@@ -102,7 +110,8 @@ is(answer_as($node, 'shop', 'ALTER EXTENSION cryptocloud_postback UPDATE'), '', 
 is(ask($first, held(3) . ' COMMIT;'), '200', 'the same transaction goes on in new SQL');
 my $met = ask($second, q{\\echo});
 note("the delivery that ALTER EXTENSION met: $met, and now "
-	  . $node->safe_psql('postgres', q{SELECT string_agg(concat_ws(' ', state, attempts, error), ', ' ORDER BY id) FROM cc_inbox WHERE invoice_id = 'held'}));
+	  . $node->safe_psql('postgres', q{SELECT string_agg(concat_ws(' ', state, attempts, error), ', ' ORDER BY id) FROM cc_inbox
+	  	WHERE invoice_id = 'held'}));
 is(ask($second, held(2)), '200', 'that one again') if $met !~ /^200/;
 until_more("$is_old AND state = 'pending'", 100);
 my $pending = count(q{state = 'pending'});
@@ -140,13 +149,15 @@ is($node->safe_psql('postgres', q{
 	SELECT count(*) FROM (SELECT cc_parse_postback(body, content_type) ->> 'invoice_id' AS invoice, count(*) AS deliveries,
 			count(*) FILTER (WHERE state = 'applied') AS applied FROM cc_inbox WHERE body <> '{}' AND body !~ '"held"' GROUP BY 1) AS i
 	 WHERE applied <> 1 OR deliveries > 2}), '0', 'of each invoice one delivery is applied');
-is($node->safe_psql('postgres', q{SELECT count(*) - count(DISTINCT invoice_id), (SELECT count(*) FROM cc_invoice) - count(*) FROM paid}), '0|0',
+is($node->safe_psql('postgres', q{SELECT count(*) - count(DISTINCT invoice_id), (SELECT count(*) FROM cc_invoice) - count(*)
+	FROM paid}), '0|0',
 	'each invoice is paid once');
 
 # The log
 my $log = slurp_file($node->logfile);
 my %told;
-$told{$_}++ for $log =~ /^(\d+) LOG:  cryptocloud_postback: the tables are not as this version makes them, so postbacks are kept pending$/mg;
+$told{$_}++
+  for $log =~ /^(\d+) LOG:  cryptocloud_postback: the tables are not as this version makes them, so postbacks are kept pending$/mg;
 cmp_ok(scalar keys %told, '>=', 6, 'the log says why postbacks wait');
 is((grep { $_ > 2 } values %told), 0, 'in one line for each session and library');
 like($log, qr/HINT:  Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_setup\(\) and CALL cc_work\(\)\./, 'and what to run');
@@ -165,10 +176,12 @@ is(count(q{state = 'applied' AND body ~ '"back-1"'}), '1', 'it is applied');
 my $library = `$pg_config --pkglibdir`;
 chomp $library;
 rename "$library/cryptocloud_postback-0.2.0.so", "$library/kept" or die $!;
-is(deliver(2), 'ERROR:  58P01: could not access file "$libdir/cryptocloud_postback-0.2.0": No such file or directory', 'without its library: a clear refusal');
+is(deliver(2), 'ERROR:  58P01: could not access file "$libdir/cryptocloud_postback-0.2.0": No such file or directory',
+	'without its library: a clear refusal');
 is(ask($session, receive(3)), '200', 'sessions that have it go on');
 like(answer_as($node, 'shop', q{ALTER EXTENSION cryptocloud_postback UPDATE TO '0.1.0'}),
-	qr/^ERROR:  22023: extension "cryptocloud_postback" has no update path from version "0\.2\.0" to version "0\.1\.0"/, 'there is no way back in SQL');
+	qr/^ERROR:  22023: extension "cryptocloud_postback" has no update path from version "0\.2\.0" to version "0\.1\.0"/,
+		'there is no way back in SQL');
 rename "$library/kept", "$library/cryptocloud_postback-0.2.0.so" or die $!;
 is(deliver(2), '200', 'and all is well when it is back');
 
