@@ -23,8 +23,8 @@ constexpr const char* kIsDeleted =
 constexpr const char* kHasOldBody =
     "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate,applied}'::pg_catalog.text[]) AND (body IS NOT NULL OR raw IS NOT NULL)";
 
-// The oldest rows to purge, locked: $1 received before, $2 at most so many. WHERE begins with the predicate of the index cc_inbox_purge,
-// which what is purged leaves; what waits stays in it. ORDER BY is that of this index, and of no other one.
+// The oldest rows to purge, locked: $1 received before, $2 at most so many. WHERE begins with the predicate of the index
+// cc_inbox_purge, which what is purged leaves; what waits stays in it. ORDER BY is that of this index, and of no other one.
 Statement select_due{[](const char* schema) -> const char* {
   return psprintf("SELECT pg_catalog.array_agg(id) FILTER (WHERE is_deleted),"
                   " pg_catalog.array_agg(id) FILTER (WHERE NOT is_deleted)"

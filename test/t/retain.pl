@@ -161,6 +161,15 @@ is(query(q{SELECT string_agg(invoice_id, ' ') FROM postback_archive WHERE invoic
 is(query(deliver(q{token('AR2', 1)}, '{"invoice_id": "AR2", "amount_crypto": 2}')), 'applied', 'a later postback of it');
 is(query(q{SELECT count(*) FROM postback_archive WHERE invoice_id = 'AR2'}), '0', 'does not come into it');
 
+my ($rehearsal) = slurp_file("$FindBin::RealBin/../../docs/operations.md") =~ /^## Rehearsal\n(.*?)(?=^## |\z)/ms;
+my ($rehearse) = $rehearsal =~ /^```sql\n(.*?)^```$/ms;
+query(q{CREATE TABLE orders (id text PRIMARY KEY, amount numeric, currency text, paid_at timestamptz);
+	INSERT INTO orders VALUES ('O1', 1, 'BNB'), ('O2', 5, 'BNB')});
+query(deliver(qq{token('R$_')}, qq({"invoice_id": "R$_", "order_id": "O$_"}))) for 1 .. 2;
+my %rehearsed = map { /^(R\d)\|(.*)/ ? ($1 => $2) : () } split /\n/, query($rehearse);
+is_deeply(\%rehearsed, { R1 => '{"public.orders": 1}|', R2 => '{}|' }, 'a rehearsal says what a new trigger would do');
+is(query('SELECT count(paid_at) FROM orders'), '0', 'and does nothing');
+
 $_->{run}->finish for $one, $two, @crowd;
 $node->stop;
 done_testing();

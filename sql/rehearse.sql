@@ -1,0 +1,58 @@
+--------------------------------------------------------------------------------------------------------------------------
+-- Rehearsal: what a new order trigger would do, before it ships anything.
+--------------------------------------------------------------------------------------------------------------------------
+
+-- Fires trigger_function AFTER INSERT, with TG_OP INSERT, for each invoice that was paid since then, in the order of payment. NEW is
+-- the invoice; TG_TABLE_NAME is cc_rehearsal, a temporary table. Each invoice has a subtransaction that is undone at once, so that it
+-- sees nothing of the one before, and a delivery waits no longer than the trigger takes for one invoice. tables_changed counts rows by
+-- table, such as {"public.orders": 1}; error is its SQLSTATE and message. Deferred constraints are checked. With the caller's rights,
+-- the search_path of the pipeline, and a lock_timeout of 100 ms. Not undone: sequences, and what reaches beyond the transaction (dblink,
+-- files, programs). NOTIFY is undone. Counting needs track_counts, which is on by default. ERROR 42501 for a superuser unless a
+-- superuser owns the tables.
+CREATE OR REPLACE FUNCTION @extschema@.cc_rehearse(trigger_function regproc, since timestamptz)
+    RETURNS TABLE (invoice_id text, tables_changed jsonb, error text)
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' SET client_min_messages = warning
+AS $$
+DECLARE
+    schema CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+                              WHERE e.extname = 'cryptocloud_postback');
+    owner  CONSTANT name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = (schema || '.cc_invoice')::regclass);
+    paid   record;
+    before jsonb;
+BEGIN
+    IF (SELECT r.rolsuper AND NOT o.rolsuper FROM pg_roles r, pg_roles o WHERE r.rolname = current_user AND o.rolname = owner) THEN
+        RAISE EXCEPTION 'a superuser must not call cc_rehearse on tables of role "%"', owner
+            USING ERRCODE = 'insufficient_privilege', HINT = format('Run SET ROLE %I first.', owner);
+    END IF;
+    DROP TABLE IF EXISTS pg_temp.cc_rehearsal;
+    EXECUTE format('CREATE TEMPORARY TABLE cc_rehearsal (LIKE %s.cc_invoice) ON COMMIT DROP', schema);
+    EXECUTE format('CREATE TRIGGER rehearse AFTER INSERT ON pg_temp.cc_rehearsal FOR EACH ROW EXECUTE FUNCTION %s()', trigger_function);
+    FOR paid IN EXECUTE format('SELECT project, invoice_id FROM %s.cc_invoice WHERE paid_at >= $1 ORDER BY paid_at', schema) USING since LOOP
+        invoice_id := paid.invoice_id;
+        tables_changed := NULL;
+        error := NULL;
+        BEGIN
+            before := (SELECT jsonb_object_agg(relid, n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_xact_user_tables);
+            PERFORM set_config('search_path', schema || ', "$user", public, pg_temp', true);
+            EXECUTE pg_catalog.format('INSERT INTO pg_temp.cc_rehearsal SELECT * FROM %s.cc_invoice WHERE project OPERATOR(pg_catalog.=) $1'
+                                      ' AND invoice_id OPERATOR(pg_catalog.=) $2', schema) USING paid.project, paid.invoice_id;
+            SET CONSTRAINTS ALL IMMEDIATE;
+            PERFORM pg_catalog.set_config('search_path', 'pg_catalog, pg_temp', true);
+            tables_changed := (SELECT coalesce(jsonb_object_agg(schemaname || '.' || relname, changed), '{}')
+                                 FROM (SELECT *, n_tup_ins + n_tup_upd + n_tup_del - coalesce((before ->> relid::text)::bigint, 0) AS changed
+                                         FROM pg_stat_xact_user_tables) AS counted
+                                WHERE changed > 0 AND relid <> 'pg_temp.cc_rehearsal'::regclass);
+            RAISE EXCEPTION SQLSTATE 'CCUND';
+        EXCEPTION
+            WHEN SQLSTATE 'CCUND' THEN NULL;
+            WHEN OTHERS THEN error := SQLSTATE || ': ' || SQLERRM;
+        END;
+        RETURN NEXT;
+    END LOOP;
+    DROP TABLE pg_temp.cc_rehearsal;
+END
+$$;
+COMMENT ON FUNCTION @extschema@.cc_rehearse(regproc, timestamptz) IS
+    'run a new order trigger for each invoice that was paid since then, and undo it: what it changed, or its error';
+ALTER FUNCTION @extschema@.cc_rehearse(regproc, timestamptz) OWNER TO @extowner@;
+REVOKE ALL ON FUNCTION @extschema@.cc_rehearse(regproc, timestamptz) FROM PUBLIC;
