@@ -6,7 +6,7 @@ SOURCES    = $(sort $(wildcard src/core/*.cpp src/pg/*.cpp))
 OBJS       = $(SOURCES:.cpp=.o)
 HEADERS_   = $(wildcard src/core/*.hpp src/pg/*.hpp)
 # The functions of this version, for its base script and for the upgrade to it. Scripts of released versions are kept as they were.
-SQL        = sql/verify.sql sql/setup.sql sql/pipeline.sql sql/recover.sql sql/operate.sql
+SQL        = sql/verify.sql sql/setup.sql sql/pipeline.sql sql/recover.sql sql/retain.sql sql/import.sql sql/operate.sql
 BASE       = sql/$(EXTENSION)--$(EXTVERSION).sql
 UPGRADE    = sql/$(EXTENSION)--0.1.0--$(EXTVERSION).sql
 DATA_built = $(BASE) $(UPGRADE)
@@ -49,7 +49,7 @@ $(OBJS:.o=.bc): $(HEADERS_)
 -include $(OBJS:.o=.d)
 $(OBJS): Makefile
 
-$(BASE): sql/types.sql $(SQL)
+$(BASE): sql/types.sql $(SQL) sql/rights.sql
 	cat $^ > $@
 
 $(UPGRADE): sql/upgrade-0.1.0.sql $(SQL)

@@ -26,7 +26,6 @@ CREATE OR REPLACE FUNCTION @extschema@.cc_apply(max_rows integer DEFAULT 50) RET
 COMMENT ON FUNCTION @extschema@.cc_apply(integer) IS
     'settle pending and failed postbacks, at most so many; returns how many are settled';
 ALTER FUNCTION @extschema@.cc_apply(integer) OWNER TO @extowner@;
-REVOKE ALL ON FUNCTION @extschema@.cc_apply(integer) FROM PUBLIC;
 
 -- Tries each waiting row once, in batches of 50 with a COMMIT after each, in READ COMMITTED. ERROR 2D000 inside a transaction block,
 -- 42501 as cc_apply.
@@ -49,7 +48,6 @@ CREATE OR REPLACE FUNCTION @extschema@.cc_receive(body text, content_type text, 
 COMMENT ON FUNCTION @extschema@.cc_receive(text, text, text) IS
     'store a postback and answer the HTTP status and the JSON to send back: all that a proxy needs to call';
 ALTER FUNCTION @extschema@.cc_receive(text, text, text) OWNER TO @extowner@;
-REVOKE ALL ON FUNCTION @extschema@.cc_receive(text, text, text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION @extschema@.cc_receive(body bytea, content_type text, project text DEFAULT 'default')
     RETURNS TABLE (http_status integer, response jsonb)
@@ -57,4 +55,3 @@ CREATE OR REPLACE FUNCTION @extschema@.cc_receive(body bytea, content_type text,
 COMMENT ON FUNCTION @extschema@.cc_receive(bytea, text, text) IS
     'store a postback and answer the HTTP status and the JSON to send back: all that a proxy needs to call';
 ALTER FUNCTION @extschema@.cc_receive(bytea, text, text) OWNER TO @extowner@;
-REVOKE ALL ON FUNCTION @extschema@.cc_receive(bytea, text, text) FROM PUBLIC;

@@ -10,9 +10,6 @@
 namespace cc {
 namespace {
 
-constexpr int kMaxAmountIntegerDigits = 38;
-constexpr int kMaxAmountDecimals = 36;
-
 enum Name : std::size_t { kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kToken, kInvoiceInfo, kNames };
 constexpr std::array<std::string_view, kNames> kFieldNames{"status",   "invoice_id", "amount_crypto", "currency",
                                                            "order_id", "token",      "invoice_info"};
@@ -47,8 +44,6 @@ Members FindMembers(const Document& document, Format format) noexcept {
   return members;
 }
 
-bool IsInteger(std::string_view number) noexcept { return number.find_first_of(".eE") == std::string_view::npos; }
-
 bool IsAbsent(const Node* node) noexcept { return node == nullptr || node->kind == Kind::kNull; }
 
 // Reads the fields in the order of precedence of what may be wrong with them.
@@ -64,13 +59,8 @@ class FieldReader {
     fields.currency = Text(kCurrency);
     fields.order_id = Text(kOrderId);
     fields.token = Trim(Text(kToken));
-    if (!ReadAmount(fields.amount_crypto)) return Reason::kInvalidAmount;
+    if (!ReadAmount(Text(kAmountCrypto), fields.amount_crypto)) return Reason::kInvalidAmount;
     return fields.token.empty() ? Reason::kMissingToken : Reason::kVerified;
-  }
-
-  static std::string_view WithoutPrefix(std::string_view id) noexcept {
-    constexpr std::string_view kPrefix = "INV-";
-    return id.starts_with(kPrefix) ? id.substr(kPrefix.size()) : id;
   }
 
  private:
@@ -97,13 +87,7 @@ class FieldReader {
     const std::string_view text = name == kToken ? Trim(Text(name)) : Text(name);
     const bool may_be_number = name == kAmountCrypto || ((name == kInvoiceId || name == kOrderId) && IsInteger(text));
     if (kind != Kind::kString && !(kind == Kind::kNumber && may_be_number)) return false;
-    const std::size_t limit = name == kToken ? kMaxTokenLength : kMaxFieldLength;
-    return (text.size() <= limit || CharacterCount(text) <= limit) && !HasControlCharacter(text);
-  }
-
-  bool ReadAmount(Decimal& amount) const noexcept {
-    return ParseDecimal(Trim(Text(kAmountCrypto)), amount) && !amount.negative &&
-           amount.integer_digits <= kMaxAmountIntegerDigits && amount.decimals <= kMaxAmountDecimals;
+    return IsFieldText(text, name == kToken ? kMaxTokenLength : kMaxFieldLength);
   }
 
   const Document& document_;
@@ -135,7 +119,7 @@ Binding BindingOf(const Document& claims, std::string_view invoice_id) noexcept 
   for (const std::string_view name : {"id", "uuid"}) {
     const Node* const claim = claims.FindMember(claims.root(), name);
     if (claim == nullptr || claim->kind != Kind::kString) continue;
-    if (FieldReader::WithoutPrefix(claims.TextOf(*claim)) != invoice_id) return Binding::kAnotherInvoice;
+    if (WithoutPrefix(claims.TextOf(*claim)) != invoice_id) return Binding::kAnotherInvoice;
     binding = Binding::kThisInvoice;
   }
   return binding;

@@ -8,6 +8,7 @@
 
 #include "core/decimal.hpp"
 #include "core/document.hpp"
+#include "core/field.hpp"
 #include "core/form.hpp"
 #include "core/hmac.hpp"
 #include "core/json.hpp"
@@ -18,9 +19,6 @@ namespace cc {
 
 /// Longest body, in bytes. Up to here nothing overflows a Node, and work is linear.
 inline constexpr std::size_t kMaxBodySize = 1024 * 1024;
-
-/// Longest of the fields other than the token, in characters.
-inline constexpr std::size_t kMaxFieldLength = 255;
 
 /// A body as it came. `is_utf8` says that somebody has checked already that it is valid UTF-8.
 struct Request {

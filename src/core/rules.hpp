@@ -80,6 +80,25 @@ constexpr bool IsNewer(std::int64_t expires_at, int rank, std::int64_t known_exp
   return expires_at > known_expires_at || (expires_at == known_expires_at && rank >= known_rank);
 }
 
+// An answer of the service's API has no token, and so no exp. It tells the state as of its import. So the times of receipt decide:
+// it is newer than every postback received before it, and older than every one received after it. But an answer to `create` can
+// be imported late. So one that says no more than created undoes nothing: it is newer only than what says no more either.
+
+/// An answer of the API beside what is known.
+constexpr bool IsAnswerNewer(int rank, int known_rank) noexcept { return rank > 0 || known_rank == 0; }
+
+/// A postback beside an answer of the API that was newer than all before it.
+constexpr bool IsNewerThanAnswer(std::int64_t received_at, std::int64_t imported_at) noexcept {
+  return received_at >= imported_at;
+}
+
+/// The word that a postback would have as its field status, for the status of an answer of the API. Of paid and overpaid
+/// invoice_status may be absent, as in a postback; a partial payment counts only where invoice_status says success.
+constexpr std::string_view StatusOfAnswer(std::string_view status, bool confirms_success, bool has_invoice_status) noexcept {
+  const bool may_be_success = status == "paid" || status == "overpaid" || (status == "partial" && has_invoice_status);
+  return may_be_success && confirms_success ? "success" : status;
+}
+
 /// invoice.payment: amount_paid compared with amount_to_pay (negative: less).
 constexpr const char* PaymentWord(int paid_compared_with_to_pay) noexcept {
   return paid_compared_with_to_pay < 0 ? "under" : paid_compared_with_to_pay > 0 ? "over" : "exact";
@@ -87,7 +106,7 @@ constexpr const char* PaymentWord(int paid_compared_with_to_pay) noexcept {
 
 // --- What contradicts what is known ---
 
-enum class Contradiction : std::uint8_t { kNone, kOrderId, kCurrency, kAmount };
+enum class Contradiction : std::uint8_t { kNone, kOrderId, kCurrency, kAmount, kAmountToPay, kAmountToPayUsd };
 
 /// Another order contradicts at any time; another currency and a smaller amount do so once the invoice is paid.
 constexpr Contradiction FindContradiction(bool is_paid, bool other_order_id, bool other_currency, bool smaller_amount) noexcept {
@@ -97,7 +116,27 @@ constexpr Contradiction FindContradiction(bool is_paid, bool other_order_id, boo
   return Contradiction::kNone;
 }
 
-// --- How a postback changes a known invoice ---
+/// Two values beside each other.
+enum class Agreement : std::uint8_t { kUnknown, kSame, kOther };  ///< kUnknown: at least one is not known
+
+/// What is to be paid contradicts what the service's API says of it, whichever came first: in a postback the amount is not signed,
+/// from the API it came over TLS. A payment of less is no contradiction. Where the customer chose another coin, amount_to_pay is
+/// another one, and no contradiction if the amount in USD is the same.
+constexpr Contradiction FindOtherPrice(bool other_currency, Agreement to_pay, Agreement to_pay_usd) noexcept {
+  if (to_pay == Agreement::kOther && !(other_currency && to_pay_usd == Agreement::kSame)) return Contradiction::kAmountToPay;
+  if (to_pay_usd == Agreement::kOther) return Contradiction::kAmountToPayUsd;
+  return Contradiction::kNone;
+}
+
+// --- What is erased ---
+
+/// A body that comes for an erased invoice is kept until it is settled: then nobody needs it any more. One that is rejected stays for
+/// cc_accept() and cc_reverify(), until cc_purge() takes it.
+constexpr bool KeepsBody(State state, bool is_erased) noexcept {
+  return !is_erased || (state != State::kApplied && state != State::kDuplicate);
+}
+
+// --- How a postback, or an answer of the API, changes a known invoice ---
 
 /// How the columns of an invoice change together.
 enum class ColumnGroup : std::uint8_t {
@@ -106,7 +145,10 @@ enum class ColumnGroup : std::uint8_t {
   kStatus,   ///< what the service says of the payment's progress
   kMoney,    ///< amounts and currency
   kDetail,   ///< the rest of what the service says
+  kPersonal, ///< as kDetail, until cc_erase() takes it away for good
   kOwn,      ///< what the pipeline itself keeps: times, paid_at, payment
+  kExpected,     ///< what is to be paid, in the coin: no postback changes it once the API told it
+  kExpectedUsd,  ///< the same in USD, whatever the coin
 };
 
 /// What becomes of a column.
@@ -128,7 +170,7 @@ constexpr bool IsJudgedAgain(Reason reason) noexcept {
          reason == Reason::kUnknownProject || reason == Reason::kMissingOrderId;
 }
 
-/// A verified postback beside the invoice that it is about; it does not contradict it, or a person accepted it.
+/// A verified postback, or an answer of the API, beside the invoice that it is about; it does not contradict it, or a person accepted it.
 struct Update {
   bool is_newer;        ///< than anything that is known of the invoice
   bool is_newer_amount; ///< than the postback that the invoice's amounts are from
@@ -136,11 +178,15 @@ struct Update {
   bool says_paid;       ///< the postback says paid
   bool same_amount;     ///< amount_crypto and currency are those of the invoice
   bool is_accepted;     ///< a person took it for right, whatever it contradicts
+  bool from_api = false;      ///< it is an answer of the API
+  bool is_expected = false;   ///< an answer of the API came before
+  bool same_currency = true;  ///< as the invoice
+  bool is_erased = false;     ///< by cc_erase()
 };
 
 /// The amounts of a paid invoice are those of a postback that says paid: the one that set paid_at, or a newer one. A form never
 /// blanks what a JSON said, and an older postback undoes nothing. A newer one that does not say paid changes the status alone. The
-/// invoice follows an accepted one.
+/// invoice follows an accepted one. What was erased does not come back.
 constexpr Merge MergeOf(ColumnGroup group, const Update& update) noexcept {
   const bool sets_paid_at = update.says_paid && !update.is_paid;
   switch (group) {
@@ -154,10 +200,19 @@ constexpr Merge MergeOf(ColumnGroup group, const Update& update) noexcept {
       if (!update.is_paid) return update.is_newer ? Merge::kReplace : Merge::kFill;
       if (!update.says_paid) return Merge::kKeep;
       return update.is_newer_amount ? Merge::kReplace : update.same_amount ? Merge::kFill : Merge::kKeep;
+    case ColumnGroup::kPersonal:
+      if (update.is_erased) return Merge::kKeep;
+      [[fallthrough]];
     case ColumnGroup::kDetail:
       if (update.is_accepted) return Merge::kReplace;
       if (update.is_paid && update.is_newer && !update.says_paid) return Merge::kKeep;
       return update.is_newer ? Merge::kReplace : Merge::kFill;
+    case ColumnGroup::kExpected:
+      if (!update.same_currency) return MergeOf(ColumnGroup::kMoney, update);  // the amount goes with its coin
+      [[fallthrough]];
+    case ColumnGroup::kExpectedUsd:
+      if (update.from_api || update.is_accepted) return Merge::kReplace;
+      return update.is_expected ? Merge::kFill : MergeOf(ColumnGroup::kMoney, update);
   }
   return Merge::kKeep;
 }

@@ -53,6 +53,13 @@ Statement update_row{[](const char* schema) -> const char* {
   return text.data;
 }};
 
+// The body of an erased invoice.
+Statement take_body_off{[](const char* schema) -> const char* {
+  return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL"
+                  " WHERE id OPERATOR(pg_catalog.=) $1 AND (body IS NOT NULL OR raw IS NOT NULL)",
+                  schema);
+}};
+
 Datum ArrayOf(const Datum* ids, int count) {
   return PointerGetDatum(
       construct_array(const_cast<Datum*>(ids), count, INT8OID, sizeof(std::int64_t), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
@@ -76,8 +83,9 @@ bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
   ++batch.tried;
   const SettleOutcome outcome = Settle(
       {.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = false, .hold = nullptr}, row);
-  batch.is_ended = outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kEnded;
-  if (outcome == SettleOutcome::kBusy || outcome == SettleOutcome::kTooMany) return true;
+  const bool is_early = outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables;
+  batch.is_ended = is_early || outcome == SettleOutcome::kEnded;
+  if (is_early || outcome == SettleOutcome::kBusy) return true;
   WriteInboxRow(schema, row);
   if (!IsWaiting(row)) ++batch.settled;
   return IsWaiting(row);
@@ -128,6 +136,10 @@ void WriteInboxRow(Oid schema, const InboxRow& row) {
   if (Execute(update_row, schema, parameters, static_cast<int>(kInboxColumnCount)).processed != 1)
     ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("the outcome of a postback was not stored"),
                     errdetail("A trigger or a rule of cc_inbox skipped the row.")));
+  if (row.IsNull(InboxColumn::kBody) && row.IsNull(InboxColumn::kRaw)) {
+    const Parameter id{INT8OID, row.Value(InboxColumn::kId)};
+    Execute(take_body_off, schema, &id, 1);
+  }
 }
 
 Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, ArrayType* skip) {

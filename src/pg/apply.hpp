@@ -13,7 +13,7 @@ namespace cc::pg {
 /// Reads the row with this id. False if there is none.
 bool ReadInboxRow(Oid schema, std::int64_t id, InboxRow& row);
 
-/// Writes what is filled in of a row: everything that Settle sets.
+/// Writes what is filled in of a row: everything that Settle sets. A body that Settle took off is taken off the stored row.
 void WriteInboxRow(Oid schema, const InboxRow& row);
 
 /// ERROR 0A000 unless the transaction is READ COMMITTED: what is settled now may be newer than another snapshot.
@@ -28,7 +28,7 @@ int ElementsOf(ArrayType* array, Datum** elements);
 struct Batch {
   int tried = 0;              ///< rows that were looked at
   int settled = 0;            ///< of these, rows that wait no more
-  bool is_ended = false;      ///< a cancel or timeout, or no more locks: this transaction settles no more
+  bool is_ended = false;      ///< a cancel or timeout, no more locks, old tables: this transaction settles no more
   ArrayType* left = nullptr;  ///< bigint[]: ids of the rows that still wait, those of `skip` included
 };
 

@@ -52,7 +52,7 @@ Datum Accept(FunctionCallInfo fcinfo) {
   const SettleOutcome outcome =
       Settle({.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = true, .hold = nullptr,
               .acceptance = PG_GETARG_BOOL(1) ? Acceptance::kReassigned : Acceptance::kAccepted}, row);
-  if (outcome != SettleOutcome::kDone)
+  if (outcome != SettleOutcome::kDone && outcome != SettleOutcome::kOldTables)
     ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("another transaction settles a postback of this invoice")));
   const std::string_view state = ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)));
   if (state != StateWord(State::kApplied) && state != StateWord(State::kFailed))

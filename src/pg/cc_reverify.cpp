@@ -40,6 +40,7 @@ Statement select_rejected{[](const char* schema) -> const char* {
     is_first = false;
   }
   appendStringInfoString(&text, "}'::pg_catalog.text[])"
+                                " AND (body IS NOT NULL OR raw IS NOT NULL)"  // cc_purge() leaves some without
                                 " AND ($1 IS NULL OR project OPERATOR(pg_catalog.=) $1)"
                                 " AND ($2 IS NULL OR received_at OPERATOR(pg_catalog.>=) $2)");
   return text.data;
@@ -118,7 +119,8 @@ bool JudgeAgain(const SettleRequest& request, std::int64_t id, InboxRow& row, Ta
   }
   if (!LockRow(request.schema, id)) return true;
   const SettleOutcome outcome = Settle(request, row);
-  if (outcome == SettleOutcome::kBusy || outcome == SettleOutcome::kTooMany) return outcome == SettleOutcome::kBusy;
+  if (outcome == SettleOutcome::kBusy) return true;
+  if (outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables) return false;
   WriteInboxRow(request.schema, row);
   tally.Add(StateOf(row), ReasonOf(row));
   ++settled;

@@ -10,6 +10,7 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 }
 
 namespace cc::pg {
@@ -110,6 +111,13 @@ void SetColumns(const Postback& postback, Delivery& delivery) {
   }
 }
 
+// The service may tell a zero before the customer has chosen a coin. That is no amount which a postback could contradict.
+void ForgetZeroPrices(const Document& document, InvoiceRow& invoice) {
+  const InvoiceInfo values = ReadInvoiceInfo(document, document.root());
+  for (const std::size_t i : {InvoiceColumnIndex("amount_to_pay"), InvoiceColumnIndex("amount_to_pay_usd")})
+    if (Decimal amount; values[i] != nullptr && ReadNumber(document, *values[i], amount) && amount.IsZero()) invoice.SetNull(i);
+}
+
 }  // namespace
 
 Oid TypeOf(ColumnKind kind) {
@@ -135,6 +143,26 @@ Delivery MakeDelivery(const Verification& verification) {
   SetColumns(verification.postback, delivery);
   if (verification.token_workspace.text != nullptr)
     delivery.invoice.Set(InvoiceColumnIndex("token_expires_at"), TimestampDatum(static_cast<std::int64_t>(verification.token.times.expires_at)));
+  return delivery;
+}
+
+Delivery MakeDelivery(const Document& document, const ApiInvoice& invoice, Jsonb* element) {
+  Delivery delivery{.reason = Reason::kVerified,
+                    .invoice = InvoiceRow::Empty(),
+                    .token_digest = Datum{0},
+                    .content_digest = Datum{0},
+                    .token_names_invoice = true,
+                    .confirms_success = true};
+  SetInfoColumns(document, document.root(), delivery);
+  SetInfo(element, delivery);
+  ForgetZeroPrices(document, delivery.invoice);
+  InvoiceRow& row = delivery.invoice;
+  row.Set(InvoiceColumnIndex("invoice_id"), TextDatum(invoice.invoice_id));
+  row.Set(InvoiceColumnIndex("status"), TextDatum(invoice.status));
+  if (!invoice.order_id.empty()) row.Set(InvoiceColumnIndex("order_id"), TextDatum(invoice.order_id));
+  if (!invoice.currency.empty()) row.Set(InvoiceColumnIndex("currency"), TextDatum(invoice.currency));
+  row.Set(InvoiceColumnIndex("amount_crypto"), NumericGetDatum(MakeAmount(invoice.amount_crypto)));
+  row.Set(InvoiceColumnIndex("token_expires_at"), TimestampTzGetDatum(DT_NOBEGIN));
   return delivery;
 }
 

@@ -1,6 +1,7 @@
 // A delivery: everything that a body says, as values of SQL.
 #pragma once
 
+#include "core/api_invoice.hpp"
 #include "core/invoice_columns.hpp"
 #include "pg/row.hpp"
 #include "pg/verification.hpp"
@@ -24,5 +25,9 @@ struct Delivery {
 
 /// What the body says, in the current memory context. token_expires_at is NULL if the token was not read.
 Delivery MakeDelivery(const Verification& verification);
+
+/// The same for an element of an answer of the service's API, read without a fault; `element` is the whole of it. It has no token:
+/// token_expires_at is -infinity.
+Delivery MakeDelivery(const Document& document, const ApiInvoice& invoice, Jsonb* element);
 
 }  // namespace cc::pg

@@ -2,12 +2,13 @@
 
 #include <utility>
 
-#include "pg/constraints.hpp"
+#include "pg/merchant_code.hpp"
 #include "pg/statement.hpp"
 #include "pg/table.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
+#include "catalog/pg_collation_d.h"
 #include "catalog/pg_type.h"
 #include "commands/async.h"
 #include "lib/stringinfo.h"
@@ -19,6 +20,7 @@ extern "C" {
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 }
 
 namespace cc::pg {
@@ -36,11 +38,15 @@ constexpr std::size_t kPayment = InvoiceColumnIndex("payment");
 constexpr std::size_t kInvoiceStatus = InvoiceColumnIndex("invoice_status");
 constexpr std::size_t kPaymentStatus = InvoiceColumnIndex("payment_status");
 constexpr std::size_t kAmountToPay = InvoiceColumnIndex("amount_to_pay");
+constexpr std::size_t kAmountToPayUsd = InvoiceColumnIndex("amount_to_pay_usd");
 constexpr std::size_t kAmountPaid = InvoiceColumnIndex("amount_paid");
 constexpr std::size_t kTokenExpiresAt = InvoiceColumnIndex("token_expires_at");
 constexpr std::size_t kReceivedAt = InvoiceColumnIndex("received_at");
 constexpr std::size_t kUpdatedAt = InvoiceColumnIndex("updated_at");
 constexpr std::size_t kAmountsExpireAt = InvoiceColumnIndex("amounts_expire_at");
+constexpr std::size_t kExpectedAt = InvoiceColumnIndex("expected_at");
+constexpr std::size_t kImportedAt = InvoiceColumnIndex("imported_at");
+constexpr std::size_t kErasedAt = InvoiceColumnIndex("erased_at");
 
 // --- The table ---
 
@@ -130,7 +136,7 @@ const char* SelectText(const char* schema) {
 enum Named : unsigned { kNamesAmount = 1, kNamesOrder = 2, kNamesPaidAt = 4, kNamedSets = 8 };
 
 bool IsNamed(std::size_t column, unsigned named) {
-  if (kInvoiceColumns[column].group == ColumnGroup::kKey || column == kReceivedAt) return false;
+  if (kInvoiceColumns[column].group == ColumnGroup::kKey || column == kReceivedAt || column == kErasedAt) return false;
   if (column == kAmountCrypto || column == kCurrency) return (named & kNamesAmount) != 0;
   if (column == kOrderId) return (named & kNamesOrder) != 0;
   if (column == kPaidAt) return (named & kNamesPaidAt) != 0;
@@ -221,6 +227,12 @@ void SetPayment(InvoiceRow& row) {
     row.Set(kPayment, CStringGetTextDatum(PaymentWord(CompareNumbers(row.values[kAmountPaid], row.values[kAmountToPay]))));
 }
 
+// An answer of the API that says more than created is newer than all postbacks before it.
+void SetImportTimes(const DeliveryContext& context, const Delivery& delivery, InvoiceRow& row) {
+  if (row.nulls[kExpectedAt]) row.Set(kExpectedAt, context.received_at);
+  if (RankOf(StatusOf(delivery.invoice)) > 0) row.Set(kImportedAt, context.received_at);
+}
+
 InvoiceRow NewInvoice(const DeliveryContext& context, const Delivery& delivery) {
   InvoiceRow row = delivery.invoice;
   row.Set(kProject, context.project);
@@ -229,6 +241,8 @@ InvoiceRow NewInvoice(const DeliveryContext& context, const Delivery& delivery) 
   row.Set(kAmountsExpireAt, row.At(kTokenExpiresAt));
   if (SaysPaid(context, delivery, row.At(kIsTest))) row.Set(kPaidAt, context.received_at);
   SetPayment(row);
+  if (context.from_api) SetImportTimes(context, delivery, row);
+  if (row.nulls[kCurrency]) row.Set(kCurrency, CStringGetTextDatum(""));  // of an answer of the API: not chosen yet
   return row;
 }
 
@@ -245,34 +259,81 @@ const char* TextOf(const InvoiceRow& row, std::size_t column) {
 }
 
 // Such as: order_id is "O1", the postback says "O2".
-const char* Describe(std::size_t column, const InvoiceRow& given, const InvoiceRow& known) {
-  return psprintf("%s is %s, the postback says %s", kInvoiceColumns[column].name.data(), TextOf(known, column),
-                  TextOf(given, column));
+const char* Describe(const DeliveryContext& context, std::size_t column, const InvoiceRow& given, const InvoiceRow& known) {
+  return psprintf("%s is %s, the %s says %s", kInvoiceColumns[column].name.data(), TextOf(known, column),
+                  context.from_api ? "API" : "postback", TextOf(given, column));
 }
 
-const char* ContradictionOf(const InvoiceRow& given, const InvoiceRow& known) {
-  switch (FindContradiction(!known.nulls[kPaidAt], Differ(given, known, kOrderId), Differ(given, known, kCurrency),
-                            CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) < 0)) {
-    case Contradiction::kOrderId: return Describe(kOrderId, given, known);
-    case Contradiction::kCurrency: return Describe(kCurrency, given, known);
-    case Contradiction::kAmount: return Describe(kAmountCrypto, given, known);
+Agreement Compare(const InvoiceRow& given, const InvoiceRow& known, std::size_t column) {
+  if (given.nulls[column] || known.nulls[column]) return Agreement::kUnknown;
+  return CompareNumbers(given.values[column], known.values[column]) == 0 ? Agreement::kSame : Agreement::kOther;
+}
+
+// Of the API and a postback, whichever came second. The API may correct what it said itself, and, as long as nothing is paid, what
+// a postback said.
+Contradiction FindOtherPrice(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known) {
+  const bool is_expected = !known.nulls[kExpectedAt];
+  const bool counts = context.from_api ? !is_expected && !known.nulls[kPaidAt] : is_expected;
+  return counts ? cc::FindOtherPrice(Differ(given, known, kCurrency), Compare(given, known, kAmountToPay),
+                                     Compare(given, known, kAmountToPayUsd))
+                : Contradiction::kNone;
+}
+
+// In an answer of the API that does not say paid, amount and currency are not those of a payment.
+Contradiction FindContradiction(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known,
+                                bool says_paid) {
+  const bool is_paid = !known.nulls[kPaidAt] && (says_paid || !context.from_api);
+  const Contradiction found =
+      cc::FindContradiction(is_paid, Differ(given, known, kOrderId), Differ(given, known, kCurrency),
+                            CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) < 0);
+  return found == Contradiction::kNone ? FindOtherPrice(context, given, known) : found;
+}
+
+const char* ContradictionOf(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known, bool says_paid) {
+  switch (FindContradiction(context, given, known, says_paid)) {
+    case Contradiction::kOrderId: return Describe(context, kOrderId, given, known);
+    case Contradiction::kCurrency: return Describe(context, kCurrency, given, known);
+    case Contradiction::kAmount: return Describe(context, kAmountCrypto, given, known);
+    case Contradiction::kAmountToPay: return Describe(context, kAmountToPay, given, known);
+    case Contradiction::kAmountToPayUsd: return Describe(context, kAmountToPayUsd, given, known);
     case Contradiction::kNone: break;
   }
   return nullptr;
 }
 
+bool IsNewer(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known) {
+  const int rank = RankOf(StatusOf(given)), known_rank = RankOf(StatusOf(known));
+  if (context.from_api) return IsAnswerNewer(rank, known_rank);
+  return (known.nulls[kImportedAt] ||
+          IsNewerThanAnswer(DatumGetTimestampTz(context.received_at), DatumGetTimestampTz(known.values[kImportedAt]))) &&
+         cc::IsNewer(DatumGetTimestampTz(given.values[kTokenExpiresAt]), rank, DatumGetTimestampTz(known.values[kTokenExpiresAt]),
+                     known_rank);
+}
+
+// Amounts that are from an answer of the API have no exp, like the answer.
+bool IsNewerAmount(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known) {
+  if (context.from_api) return IsNewer(context, given, known);
+  const TimestampTz amounts = DatumGetTimestampTz(known.values[known.nulls[kAmountsExpireAt] ? kTokenExpiresAt : kAmountsExpireAt]);
+  if (TIMESTAMP_IS_NOBEGIN(amounts))
+    return known.nulls[kImportedAt] ||
+           IsNewerThanAnswer(DatumGetTimestampTz(context.received_at), DatumGetTimestampTz(known.values[kImportedAt]));
+  return DatumGetTimestampTz(given.values[kTokenExpiresAt]) >= amounts;
+}
+
 Update UpdateBy(const DeliveryContext& context, const Delivery& delivery, const InvoiceRow& known) {
   const InvoiceRow& given = delivery.invoice;
   const NullableDatum is_test = given.nulls[kIsTest] ? known.At(kIsTest) : given.At(kIsTest);
-  return {.is_newer = IsNewer(DatumGetTimestampTz(given.values[kTokenExpiresAt]), RankOf(StatusOf(given)),
-                              DatumGetTimestampTz(known.values[kTokenExpiresAt]), RankOf(StatusOf(known))),
-          .is_newer_amount = DatumGetTimestampTz(given.values[kTokenExpiresAt]) >=
-                             DatumGetTimestampTz(known.values[known.nulls[kAmountsExpireAt] ? kTokenExpiresAt : kAmountsExpireAt]),
+  const bool same_currency = !Differ(given, known, kCurrency);
+  return {.is_newer = IsNewer(context, given, known),
+          .is_newer_amount = IsNewerAmount(context, given, known),
           .is_paid = !known.nulls[kPaidAt],
           .says_paid = SaysPaid(context, delivery, is_test),
-          .same_amount = !Differ(given, known, kCurrency) &&
-                         CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) == 0,
-          .is_accepted = context.acceptance != Acceptance::kNone};
+          .same_amount = same_currency && CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) == 0,
+          .is_accepted = context.acceptance != Acceptance::kNone,
+          .from_api = context.from_api,
+          .is_expected = !known.nulls[kExpectedAt],
+          .same_currency = same_currency,
+          .is_erased = !known.nulls[kErasedAt]};
 }
 
 NullableDatum MergeValue(Merge merge, NullableDatum given, NullableDatum known) {
@@ -285,7 +346,8 @@ NullableDatum MergeValue(Merge merge, NullableDatum given, NullableDatum known) 
   pg_unreachable();
 }
 
-InvoiceRow MergeRows(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known, const Update& update) {
+InvoiceRow MergeRows(const DeliveryContext& context, const Delivery& delivery, const InvoiceRow& given, const InvoiceRow& known,
+                     const Update& update) {
   InvoiceRow row;
   for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
     row.Set(i, MergeValue(MergeOf(kInvoiceColumns[i].group, update), given.At(i), known.At(i)));
@@ -295,8 +357,22 @@ InvoiceRow MergeRows(const DeliveryContext& context, const InvoiceRow& given, co
   const Merge amounts = MergeOf(ColumnGroup::kMoney, update);
   if (amounts == Merge::kTake || amounts == Merge::kReplace) row.Set(kAmountsExpireAt, given.At(kTokenExpiresAt));
   if (update.says_paid && !update.is_paid) row.Set(kPaidAt, context.received_at);
+  if (context.from_api) SetImportTimes(context, delivery, row);
   SetPayment(row);
   return row;
+}
+
+bool IsSame(const InvoiceRow& row, const InvoiceRow& known, std::size_t column) {
+  if (row.nulls[column] || known.nulls[column]) return row.nulls[column] == known.nulls[column];
+  TypeCacheEntry* const type = lookup_type_cache(TypeOf(kInvoiceColumns[column].kind), TYPECACHE_EQ_OPR_FINFO);
+  return DatumGetBool(FunctionCall2Coll(&type->eq_opr_finfo, DEFAULT_COLLATION_OID, row.values[column], known.values[column]));
+}
+
+// Nothing but the times of the import.
+bool IsUnchanged(const InvoiceRow& row, const InvoiceRow& known) {
+  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
+    if (i != kUpdatedAt && i != kImportedAt && i != kAmountsExpireAt && !IsSame(row, known, i)) return false;
+  return true;
 }
 
 unsigned NamedBy(const InvoiceRow& row, const InvoiceRow& known) {
@@ -308,52 +384,23 @@ unsigned NamedBy(const InvoiceRow& row, const InvoiceRow& known) {
   return named;
 }
 
-const char* UpdateKnown(const DeliveryContext& context, const Delivery& delivery) {
+const char* UpdateKnown(const DeliveryContext& context, const Delivery& delivery, InvoiceChange& change) {
   InvoiceRow given = delivery.invoice;
   given.Set(kProject, context.project);
   const InvoiceRow known = ReadForUpdate(context.schema, given);
+  const Update update = UpdateBy(context, delivery, known);
   if (context.acceptance == Acceptance::kNone) {
-    if (const char* const contradiction = ContradictionOf(given, known)) return contradiction;
+    if (const char* const contradiction = ContradictionOf(context, given, known, update.says_paid)) return contradiction;
   } else if (context.acceptance == Acceptance::kAccepted && !known.nulls[kPaidAt] && Differ(given, known, kOrderId)) {
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("the invoice is paid, and its order would change: %s", Describe(kOrderId, given, known)),
+                    errmsg("the invoice is paid, and its order would change: %s", Describe(context, kOrderId, given, known)),
                     errdetail("One payment would pay two orders."), errhint("Call cc_accept with reassign => true.")));
   }
-  const InvoiceRow row = MergeRows(context, given, known, UpdateBy(context, delivery, known));
+  const InvoiceRow row = MergeRows(context, delivery, given, known, update);
+  if (context.from_api && IsUnchanged(row, known)) return nullptr;
   Write(update_invoice[NamedBy(row, known)], context.schema, row);
+  change = known.nulls[kPaidAt] && !row.nulls[kPaidAt] ? InvoiceChange::kPaid : InvoiceChange::kUpdated;
   return nullptr;
-}
-
-// --- Around the merchant's code ---
-
-// The extension's schema, then what a new session of the tables' owner would have.
-void SetSearchPath(Oid schema) {
-  const char* const path = psprintf("%s, \"$user\", public, pg_temp", quote_identifier(get_namespace_name(schema)));
-  set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
-}
-
-// The number of cursors that outlive their transaction.
-Statement count_cursors{[](const char*) -> const char* {
-  return "SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable";
-}};
-
-std::int64_t CountHoldableCursors(Oid schema) {
-  const ResultRow row = Execute(count_cursors, schema, nullptr, 0).first;
-  bool is_null;
-  return DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
-}
-
-// SET ROLE does not bind a superuser: code that runs at commit can RESET ROLE. So the merchant's code may leave none behind there.
-bool MayLeaveNoCode(const DeliveryContext& context) {
-  return superuser_arg(GetSessionUserId()) && !superuser_arg(context.owner);
-}
-
-void RefuseCodeAtCommit(const DeliveryContext& context, std::int64_t cursors_before) {
-  if (CountHoldableCursors(context.schema) > cursors_before || HasPendingTriggers())
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("a trigger leaves code that would run at commit in the session of a superuser"),
-                    errdetail("It declared a cursor WITH HOLD, or queued a deferred trigger of another owner."),
-                    errhint("Connect as the owner of the tables.")));
 }
 
 // {"project" : …, "invoice_id" : …}, as json_build_object writes it.
@@ -368,9 +415,11 @@ void Notify(const DeliveryContext& context, const Delivery& delivery) {
   Async_Notify("cc_invoice", payload.data);
 }
 
-const char* Store(const DeliveryContext& context, const Delivery& delivery, bool is_known) {
-  if (is_known) return UpdateKnown(context, delivery);
-  Write(insert_invoice, context.schema, NewInvoice(context, delivery));
+const char* Store(const DeliveryContext& context, const Delivery& delivery, bool is_known, InvoiceChange& change) {
+  if (is_known) return UpdateKnown(context, delivery, change);
+  const InvoiceRow row = NewInvoice(context, delivery);
+  Write(insert_invoice, context.schema, row);
+  change = row.nulls[kPaidAt] ? InvoiceChange::kMade : InvoiceChange::kPaid;
   return nullptr;
 }
 
@@ -387,31 +436,30 @@ InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delive
   Scan scan(table, now,
             {{"invoice_id", TEXTOID, delivery.invoice.values[kInvoiceId]}, {"project", TEXTOID, context.project}});
   const HeapTuple row = scan.Next();
-  const InvoiceLookup found = row == nullptr                  ? InvoiceLookup::kUnknown
-                              : IsHiddenFromTransaction(row) ? InvoiceLookup::kHidden
-                                                             : InvoiceLookup::kKnown;
+  InvoiceLookup found{};
+  if (row != nullptr)
+    found = {.is_known = true,
+             .is_hidden = IsHiddenFromTransaction(row),
+             .is_erased = !ColumnOf(table, row, "erased_at", TIMESTAMPTZOID).isnull};
   scan.End();
   ForgetSnapshot(now);
   CloseTable(table);
   return found;
 }
 
-const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known) {
+const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known, InvoiceChange* result) {
   ReadTable(context.schema);
+  InvoiceChange change = InvoiceChange::kNone;
   const char* contradiction;
   if (known_table.runs_merchant_code) {
-    const bool may_leave_no_code = MayLeaveNoCode(context);
-    const std::int64_t cursors = may_leave_no_code ? CountHoldableCursors(context.schema) : 0;
-    const int outside = NewGUCNestLevel();
-    SetSearchPath(context.schema);
-    contradiction = Store(context, delivery, is_known);
-    if (contradiction == nullptr) CheckDeferredConstraints(context.owner);
-    if (may_leave_no_code) RefuseCodeAtCommit(context, cursors);
-    AtEOXact_GUC(false, outside);  // as for an error: what a trigger SET does not stay in the caller's session
+    const MerchantCode around = BeginMerchantCode(context.schema, context.owner);
+    contradiction = Store(context, delivery, is_known, change);
+    EndMerchantCode(around, contradiction == nullptr);
   } else {
-    contradiction = Store(context, delivery, is_known);
+    contradiction = Store(context, delivery, is_known, change);
   }
-  if (contradiction == nullptr && context.notify) Notify(context, delivery);
+  if (change != InvoiceChange::kNone && context.notify) Notify(context, delivery);
+  if (result != nullptr) *result = change;
   return contradiction;
 }
 

@@ -20,21 +20,31 @@ struct DeliveryContext {
   Datum received_at;  ///< timestamptz
   bool accept_test_payments;
   bool notify;
-  Acceptance acceptance;
+  Acceptance acceptance = Acceptance::kNone;
+  bool from_api = false;  ///< the delivery is an answer of the service's API
 };
 
 /// False if cc_invoice lacks a column of kInvoiceColumns: it is of an earlier version.
 bool IsInvoiceTableCurrent(Oid schema);
 
-enum class InvoiceLookup : std::uint8_t { kUnknown, kKnown, kHidden };
+struct InvoiceLookup {
+  bool is_known;
+  bool is_hidden;  ///< the transaction's own snapshot does not see its row
+  bool is_erased;  ///< by cc_erase()
+};
 
-/// Whether the invoice has a row now; kHidden if it has one that the transaction's own snapshot does not see.
+/// The invoice as it is now; IsInvoiceTableCurrent() holds.
 InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delivery);
+
+/// What became of the invoice.
+enum class InvoiceChange : std::uint8_t { kNone, kMade, kUpdated, kPaid };
 
 /// Makes the invoice, or brings it up to date, fires the merchant's triggers and checks the constraints that are deferred. Returns
 /// nullptr, or, where nothing changed because the delivery contradicts the invoice, the field and its values. The merchant's code
 /// sees a search_path that nobody who delivers can choose, and leaves no setting behind. The caller holds the lock of the invoice.
 /// ERROR 55000 for an accepted one that would need kReassigned.
-const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known);
+/// An answer of the API that says nothing new changes nothing, and fires nothing.
+const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known,
+                          InvoiceChange* change = nullptr);
 
 }  // namespace cc::pg

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/rules.hpp"
+#include "pg/error_text.hpp"
 #include "pg/invoice.hpp"
 #include "pg/lock.hpp"
 #include "pg/project.hpp"
@@ -11,10 +12,10 @@
 
 extern "C" {
 #include "catalog/pg_type.h"
-#include "lib/stringinfo.h"
-#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
 #include "utils/timestamp.h"
 }
 
@@ -22,6 +23,43 @@ namespace cc::pg {
 namespace {
 
 std::string_view BytesOf(Datum value) { return ViewOf(DatumGetByteaPP(value)); }
+
+// --- Tables of an earlier version ---
+
+// What is known of cc_inbox, until it changes.
+struct {
+  Oid table;
+  bool spends_once;
+} known_inbox;
+
+void ForgetInbox(Oid table) {
+  if (!OidIsValid(table) || table == known_inbox.table) known_inbox.table = InvalidOid;
+}
+
+// False for the tables of 0.1.0, where several rows have the digest of a token; so it cannot tell which one spent the token.
+bool SpendsTokensOnce(Oid schema) {
+  OnRelationChange(ForgetInbox);
+  if (!OidIsValid(known_inbox.table) || known_inbox.table != get_relname_relid("cc_inbox", schema)) {
+    const Relation inbox = OpenTable(schema, "cc_inbox");
+    known_inbox = {RelationGetRelid(inbox), IsKeptUnique(inbox, "token_digest", BYTEAOID)};
+    CloseTable(inbox);
+  }
+  return known_inbox.spends_once;
+}
+
+// One line in the log of each session, and one more whenever tables that were current are so no longer.
+bool AreTablesCurrent(Oid schema) {
+  static bool is_logged = false;
+  const char* const fault = !SpendsTokensOnce(schema)        ? "cc_inbox has no valid unique index on token_digest alone."
+                            : !IsInvoiceTableCurrent(schema) ? "cc_invoice lacks a column."
+                                                             : nullptr;
+  if (fault != nullptr && !is_logged)
+    ereport(LOG, (errmsg("cryptocloud_postback: the tables are not as this version makes them, so postbacks are kept pending"),
+                  errdetail_internal("%s", fault),
+                  errhint("Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_setup() and CALL cc_work().")));
+  is_logged = fault != nullptr;
+  return !is_logged;
+}
 
 // --- 1. Verify ---
 
@@ -225,6 +263,7 @@ struct Progress {
   bool is_locking = false;    // an error comes from waiting for a lock, not from the merchant's code
   bool spends_token = false;
   bool is_tried = false;      // to apply it
+  bool is_erased = false;     // its invoice is
 };
 
 void KeepPending(Progress& progress, const char* why) {
@@ -232,37 +271,30 @@ void KeepPending(Progress& progress, const char* why) {
   progress.error = why;
 }
 
-// One line in the log of each session, until it sees the tables changed.
-void LogOldTables() {
-  static bool is_logged = false;
-  if (!is_logged)
-    ereport(LOG, (errmsg("cryptocloud_postback: the tables are of an earlier version, so postbacks are kept pending"),
-                  errhint("Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_setup() and SELECT cc_apply().")));
-  is_logged = true;
+DeliveryContext ContextOf(const SettleRequest& request, const InboxRow& row, const Project& project) {
+  return {.schema = request.schema,
+          .owner = request.owner,
+          .project = row.Value(InboxColumn::kProject),
+          .received_at = row.Value(InboxColumn::kReceivedAt),
+          .accept_test_payments = project.accept_test_payments,
+          .notify = project.notify,
+          .acceptance = request.acceptance};
 }
 
-void Apply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
-           Progress& progress) {
-  const DeliveryContext context{.schema = request.schema,
-                                .owner = request.owner,
-                                .project = row.Value(InboxColumn::kProject),
-                                .received_at = row.Value(InboxColumn::kReceivedAt),
-                                .accept_test_payments = project.accept_test_payments,
-                                .notify = project.notify,
-                                .acceptance = request.acceptance};
+void Apply(const DeliveryContext& context, const Delivery& delivery, Progress& progress) {
   progress.is_tried = true;
   const InvoiceLookup invoice = FindInvoice(context, delivery);
-  if (invoice == InvoiceLookup::kHidden)
-    return KeepPending(progress, "the invoice is newer than the snapshot of the transaction");
-  progress.error = ChangeInvoice(context, delivery, invoice == InvoiceLookup::kKnown);
+  progress.is_erased = invoice.is_erased;
+  if (invoice.is_hidden) return KeepPending(progress, "the invoice is newer than the snapshot of the transaction");
+  progress.error = ChangeInvoice(context, delivery, invoice.is_known);
   progress.state = progress.error == nullptr ? State::kApplied : State::kConflict;
 }
 
 void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
                     ResourceOwner outer, Progress& progress) {
-  if (!IsInvoiceTableCurrent(request.schema)) {
-    LogOldTables();
-    return KeepPending(progress, "the tables are of an earlier version: run SELECT cc_setup()");
+  if (!AreTablesCurrent(request.schema)) {
+    progress.outcome = SettleOutcome::kOldTables;
+    return KeepPending(progress, "the tables are not as this version makes them: run SELECT cc_setup()");
   }
   progress.is_locking = true;
   const LockOutcome lock = Lock(row, delivery, outer, request.may_wait && CurrentPatience() == Patience::kWait);
@@ -276,35 +308,18 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
       progress.outcome = SettleOutcome::kTooMany;
       return KeepPending(progress, "the transaction settles too many postbacks");
   }
-  if (request.acceptance != Acceptance::kNone) return Apply(request, row, delivery, project, progress);
+  const DeliveryContext context = ContextOf(request, row, project);
+  if (request.acceptance != Acceptance::kNone) return Apply(context, delivery, progress);
   const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
   progress.spends_token = !judgement.is_token_spent;
   if (judgement.is_hidden)
     return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
   progress.state = judgement.decision.state;
   progress.reason = judgement.decision.reason;
+  if (progress.state == State::kDuplicate) progress.is_erased = FindInvoice(context, delivery).is_erased;
   if (progress.state != kNewContent.state) return;
   if (project.is_deferred && !request.apply_now) return KeepPending(progress, nullptr);
-  Apply(request, row, delivery, project, progress);
-}
-
-// The first line of an error's context, unless it is the pipeline's own statement, which says nothing.
-std::string_view PlaceOf(const ErrorData& error) {
-  if (error.context == nullptr) return {};
-  const std::string_view line{error.context, std::strcspn(error.context, "\n")};
-  const bool is_own = line.starts_with("SQL statement \"") && line.find(".cc_invoice") != std::string_view::npos;
-  return is_own ? std::string_view{} : line;
-}
-
-// SQLSTATE, message and where it was raised, as far as 2,000 bytes go.
-const char* DescriptionOf(const ErrorData& error) {
-  StringInfoData text;
-  initStringInfo(&text);
-  appendStringInfo(&text, "%s: %s", unpack_sql_state(error.sqlerrcode), error.message == nullptr ? "" : error.message);
-  if (const std::string_view place = PlaceOf(error); !place.empty())
-    appendStringInfo(&text, " (%.*s)", static_cast<int>(place.size()), place.data());
-  text.data[pg_mbcliplen(text.data, text.len, 2000)] = '\0';
-  return text.data;
+  Apply(context, delivery, progress);
 }
 
 // The error is in cc_inbox.error alone: what the merchant's code raised can hold what it was given.
@@ -344,6 +359,10 @@ void SetOutcome(InboxRow& row, const Delivery& delivery, const Progress& progres
   row.SetNull(InboxColumn::kAppliedAt);
   if (progress.state == State::kApplied)
     row.Set(InboxColumn::kAppliedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
+  if (!KeepsBody(progress.state, progress.is_erased)) {
+    row.SetNull(InboxColumn::kBody);
+    row.SetNull(InboxColumn::kRaw);
+  }
 }
 
 }  // namespace

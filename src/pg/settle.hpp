@@ -30,12 +30,14 @@ struct SettleRequest {
 enum class SettleOutcome : std::uint8_t {
   kDone,      ///< `row` has its new state
   kBusy,      ///< another transaction works on the invoice
+  kOldTables, ///< the tables are of an earlier version
   kTooMany,   ///< this transaction holds as many locks as it may
   kEnded,     ///< a cancel or timeout: nothing more is to be tried in this statement
 };
 
 /// Fills in state, reason, error, attempts, applied_at, the proof (invoice_id, content_digest, token_expires_at) and, in the row
-/// that spends its token, token_digest. Whatever the outcome, the row can be stored: one that could not be settled is pending.
+/// that spends its token, token_digest. Takes the body off where KeepsBody() says so. Whatever the outcome, the row can be stored: one
+/// that could not be settled is pending.
 ///
 /// Errors of the merchant's code are caught, and undo no more than what they were raised in. ERROR if a table or a setting is not
 /// as cc_setup() makes it, or if verification itself fails (XX000, out of memory).

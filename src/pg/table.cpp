@@ -53,9 +53,8 @@ ScanKeyData MakeKey(Relation table, const Key& key) {
 
 // As the planner decides it: an index that was built beside updates is not for transactions that are older than it.
 bool IsReady(Relation index) {
-  return index->rd_index->indisvalid &&
-         (!index->rd_index->indcheckxmin ||
-          TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin));
+  return !index->rd_index->indcheckxmin ||
+         TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin);
 }
 
 // Brings the keys into the order of the index and gives them its collations. False if they are not on its first columns.
@@ -83,8 +82,9 @@ bool HasAllRows(Relation index, const ScanKeyData* keys, int count) {
   return std::any_of(keys, keys + count, [column](const ScanKeyData& key) { return key.sk_attno == column; });
 }
 
-bool IsUsable(Relation index, ScanKeyData* keys, int count) {
-  return index->rd_rel->relam == BTREE_AM_OID && IsReady(index) && FitKeys(index, keys, count) && HasAllRows(index, keys, count);
+bool Fits(Relation index, ScanKeyData* keys, int count) {
+  return index->rd_rel->relam == BTREE_AM_OID && index->rd_index->indisvalid && FitKeys(index, keys, count) &&
+         HasAllRows(index, keys, count);
 }
 
 // "a, b" of the table's columns.
@@ -125,7 +125,7 @@ Oid SearchIndex(Relation table, ScanKeyData* keys, int count) {
   ListCell* cell;
   foreach (cell, indexes) {
     const Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    if (!OidIsValid(found) && IsUsable(index, keys, count)) found = RelationGetRelid(index);
+    if (!OidIsValid(found) && Fits(index, keys, count)) found = RelationGetRelid(index);
     index_close(index, AccessShareLock);
   }
   list_free(indexes);
@@ -151,7 +151,7 @@ Relation OpenIndex(Relation table, ScanKeyData* keys, int count) {
   }
   if (!OidIsValid(known->index)) return nullptr;
   const Relation index = index_open(known->index, AccessShareLock);
-  if (IsUsable(index, keys, count)) return index;
+  if (Fits(index, keys, count) && IsReady(index)) return index;
   index_close(index, AccessShareLock);
   return nullptr;
 }
@@ -195,7 +195,7 @@ bool IsForeignConstraint(Relation table, Relation index, std::initializer_list<c
   return std::none_of(own_columns.begin(), own_columns.end(), [name](const char* own) { return std::strcmp(own, name) == 0; });
 }
 
-void (*relation_listeners[4])(Oid);
+void (*relation_listeners[8])(Oid);
 int relation_listener_count;
 
 void RelationChanged(Datum, Oid relation) {
@@ -208,7 +208,7 @@ void OnRelationChange(void (*forget)(Oid relation)) {
   if (std::find(relation_listeners, relation_listeners + relation_listener_count, forget) !=
       relation_listeners + relation_listener_count)
     return;
-  Assert(relation_listener_count < static_cast<int>(std::size(relation_listeners)));
+  if (relation_listener_count == static_cast<int>(std::size(relation_listeners))) elog(ERROR, "too many listeners");
   if (relation_listener_count == 0) CacheRegisterRelcacheCallback(RelationChanged, Datum{0});
   relation_listeners[relation_listener_count++] = forget;
 }
@@ -322,6 +322,21 @@ bool RunsMerchantCode(Relation table) {
   const TupleConstr* const constraints = descriptor->constr;
   return table->trigdesc != nullptr || table->rd_rules != nullptr ||
          (constraints != nullptr && (constraints->num_check > 0 || constraints->num_defval > 0)) || HasExpressionIndex(table);
+}
+
+bool IsKeptUnique(Relation table, const char* column, Oid type) {
+  ScanKeyData key = MakeKey(table, {column, type, Datum{0}});
+  bool found = false;
+  List* const indexes = RelationGetIndexList(table);
+  ListCell* cell;
+  foreach (cell, indexes) {
+    const Relation index = index_open(lfirst_oid(cell), AccessShareLock);
+    found |= index->rd_index->indisunique && index->rd_index->indimmediate && index->rd_index->indisvalid &&
+             IndexRelationGetNumberOfKeyAttributes(index) == 1 && FitKeys(index, &key, 1) && HasAllRows(index, &key, 1);
+    index_close(index, AccessShareLock);
+  }
+  list_free(indexes);
+  return found;
 }
 
 bool MaySkipRows(Relation table, const char* trigger, std::initializer_list<const char*> own_unique_columns) {

@@ -83,6 +83,9 @@ class Scan {
   SysScanDesc scan_;
 };
 
+/// True if an index, whatever its name, keeps two rows from having the same value in this column.
+bool IsKeptUnique(Relation table, const char* column, Oid type);
+
 /// True if code of the merchant's runs when a row of this table is inserted or updated: a trigger, a rule, a check, a default, a
 /// generated column, an index on an expression.
 bool RunsMerchantCode(Relation table);

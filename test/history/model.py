@@ -138,6 +138,7 @@ def number(text):
 class Model:
     def __init__(self, deliveries):
         self.deliveries = deliveries                # by the number that its content type carries
+        self.own_invoices = {delivery.message.invoice for delivery in deliveries.values()}
         self.settings = collections.defaultdict(lambda: dict(SETTINGS))
         self.rows = {}                              # by id
         self.row_of = collections.defaultdict(list)  # ids by number of delivery
@@ -194,16 +195,20 @@ class Model:
         self.arriving[self.pid] = number_of(data)
 
     def log_invoice(self, version):
-        self.fresh[version["project"], version["invoice_id"], self.arriving.get(self.pid)].append(version)
+        if version["invoice_id"] in self.own_invoices:
+            self.fresh[version["project"], version["invoice_id"], self.arriving.get(self.pid)].append(version)
 
     def log_fired(self, data):
-        self.fired[data["project"], data["invoice_id"]] += 1
+        if data["invoice_id"] in self.own_invoices:
+            self.fired[data["project"], data["invoice_id"]] += 1
 
     def log_marked(self, data):
         self.marked[data["id"]] += 1
 
     def log_inbox(self, data):
         name = number_of(data)
+        if name not in self.deliveries:             # of an earlier history: cc_reverify judges all that is rejected
+            return
         delivery = self.deliveries[name]
         message, observed = delivery.message, outcome_of(data)
         key, token = (message.project, message.invoice), (message.project, message.token.name)

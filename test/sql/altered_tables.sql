@@ -19,12 +19,11 @@ CREATE VIEW states AS SELECT string_agg(concat_ws('/', state, reason), ' ' ORDER
 
 CALL deliver('A', :'unbound');
 SELECT * FROM states;
--- Without its indexes; with others of their names; a primary key of another name
-DROP INDEX cc_inbox_token, cc_inbox_content;
+-- Without the index of the contents; with another of its name; a primary key of another name
+DROP INDEX cc_inbox_content;
 TRUNCATE cc_inbox;
 CALL deliver('B', :'unbound');
 SELECT * FROM states;
-CREATE INDEX cc_inbox_token ON cc_inbox (state);
 CREATE INDEX cc_inbox_content ON cc_inbox USING hash (invoice_id);
 ALTER INDEX cc_invoice_pkey RENAME TO something;
 CREATE VIEW cc_invoice_pkey AS SELECT;
@@ -33,7 +32,27 @@ TRUNCATE cc_inbox;
 CALL deliver('C', :'unbound');
 SELECT * FROM states;
 DROP VIEW cc_invoice_pkey;
-DROP INDEX cc_inbox_token, cc_inbox_content;
+DROP INDEX cc_inbox_content;
+-- Without the index of the tokens, or with one that keeps no token from being spent twice, postbacks wait; nothing is lost
+CREATE INDEX other ON cc_inbox (token_digest) WHERE token_digest IS NOT NULL;
+DROP INDEX CONCURRENTLY cc_inbox_token;
+TRUNCATE cc_inbox;
+CALL deliver('W', :'unbound');
+SELECT * FROM states;
+SELECT DISTINCT error, attempts FROM cc_inbox WHERE state = 'pending';
+SELECT cc_apply();
+CREATE UNIQUE INDEX cc_inbox_token ON cc_inbox (token_digest, project) WHERE token_digest IS NOT NULL;
+SELECT cc_apply();
+DROP INDEX cc_inbox_token;
+CREATE UNIQUE INDEX cc_inbox_token ON cc_inbox (token_digest) WHERE state = 'applied';
+SELECT cc_apply();
+DROP INDEX cc_inbox_token;
+-- Any other name will do, and it need not be partial
+CREATE UNIQUE INDEX CONCURRENTLY my_own ON cc_inbox (token_digest);
+REINDEX INDEX CONCURRENTLY my_own;
+SELECT cc_apply();
+SELECT * FROM states;
+DROP INDEX my_own, other;
 SELECT cc_setup();
 -- Indexes of other names are found by their columns, and cc_setup() makes no second one
 ALTER INDEX cc_inbox_token RENAME TO my_token;
@@ -63,6 +82,7 @@ GRANT USAGE, CREATE ON SCHEMA public TO regress_shop;
 ALTER TABLE cc_project OWNER TO regress_shop;
 ALTER TABLE cc_inbox OWNER TO regress_shop;
 ALTER TABLE cc_invoice OWNER TO regress_shop;
+ALTER TABLE cc_import_log OWNER TO regress_shop;
 GRANT EXECUTE ON FUNCTION cc_apply(integer) TO regress_shop;
 ALTER TABLE cc_invoice ENABLE ROW LEVEL SECURITY;
 INSERT INTO cc_inbox (body) VALUES (sample('E')) RETURNING state, error;
@@ -127,7 +147,7 @@ RESET ROLE;
 DROP VIEW states;
 DROP PROCEDURE deliver_variants;
 DROP TABLE variant;
-DROP TABLE cc_project, cc_inbox, cc_invoice;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
 DROP PROCEDURE deliver;
 DROP FUNCTION sample;
 DROP EXTENSION cryptocloud_postback;

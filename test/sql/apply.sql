@@ -88,6 +88,6 @@ SELECT state FROM cc_inbox WHERE invoice_id = 'BYWORKER';
 REVOKE ALL ON PROCEDURE cc_work() FROM regress_worker;
 DROP ROLE regress_worker;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
 DROP FUNCTION sample, refuse, hang, who;
 DROP EXTENSION cryptocloud_postback;

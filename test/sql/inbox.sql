@@ -120,6 +120,6 @@ SELECT id, state, attempts, error FROM cc_inbox ORDER BY id;
 SELECT invoice_id FROM paid ORDER BY 1;
 
 DROP VIEW inbox;
-DROP TABLE cc_project, cc_inbox, cc_invoice, paid, trouble, later, known_order;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, paid, trouble, later, known_order;
 DROP FUNCTION sample, paid(), trouble();
 DROP EXTENSION cryptocloud_postback;

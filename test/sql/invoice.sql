@@ -92,6 +92,6 @@ SELECT state FROM cc_receive(jsonb_set(cc_sample_postback('s3cret', invoice_id =
 SELECT state FROM cc_receive(jsonb_set(cc_sample_postback('s3cret', invoice_id => 'ODD8')::jsonb, '{invoice_info}', '"{\"test_mode\": tr"')::text, NULL) AS r, LATERAL (SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1) AS s;
 SELECT invoice_id, is_test, invoice_status, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id ~ 'ODD\d' ORDER BY 1;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
 DROP FUNCTION receive;
 DROP EXTENSION cryptocloud_postback;

@@ -47,5 +47,5 @@ RESET ROLE;
 DROP SCHEMA postback_api CASCADE;
 DROP OWNED BY postback_anonymous;
 DROP ROLE postback_anonymous, authenticator;
-DROP TABLE cc_project, cc_inbox, cc_invoice;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
 DROP EXTENSION cryptocloud_postback CASCADE;

@@ -106,7 +106,7 @@ RESET ROLE;
 
 DROP SCHEMA evil CASCADE;
 DROP TABLE pg_temp.orders, pg_temp.cc_project;
-DROP TABLE cc_project, cc_inbox, cc_invoice, orders;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, orders;
 DROP FUNCTION mark_paid();
 DROP EXTENSION cryptocloud_postback;
 DROP ROLE regress_caller, regress_inserter;

@@ -38,6 +38,6 @@ INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('NEWSECRET', expires_at =
 UPDATE cc_project SET notify = true;
 INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('NEWSECRET', invoice_id => repeat('ж', 255))) RETURNING state, error;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
 DROP FUNCTION try;
 DROP EXTENSION cryptocloud_postback;

@@ -55,6 +55,6 @@ SELECT project, left(invoice_id, 3) AS invoice_id, left(body, 1) AS body, raw, r
 SELECT reason, (cc_http_answer('rejected', reason)).* FROM unnest(ARRAY['missing_token', 'malformed_token', 'unsupported_algorithm', 'bad_signature', 'invalid_claims',
     'token_not_yet_valid', 'token_expired', 'invoice_mismatch']) AS reason;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, request;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, request;
 DROP FUNCTION answers, refuse;
 DROP EXTENSION cryptocloud_postback;

@@ -123,7 +123,7 @@ SELECT cc_reverify();
 RESET ROLE;
 DROP ROLE regress_nobody;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, orders, genuine;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, orders, genuine;
 DROP PROCEDURE recover;
 DROP FUNCTION sample, mark();
 DROP EXTENSION cryptocloud_postback;

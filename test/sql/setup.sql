@@ -59,7 +59,7 @@ REVOKE ALL ON SCHEMA cc FROM regress_proxy;
 DROP ROLE regress_proxy;
 -- The extension cannot be dropped while the tables live, and does not take them along
 DROP EXTENSION cryptocloud_postback;
-DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project;
+DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project, cc.cc_import_log;
 DROP FUNCTION cc.who;
 DROP EXTENSION cryptocloud_postback;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_shop IN SCHEMA cc REVOKE SELECT ON TABLES FROM PUBLIC;
@@ -85,7 +85,7 @@ ALTER TABLE cc.cc_inbox OWNER TO regress_other;
 SET ROLE regress_shop;
 SELECT * FROM cc.cc_receive('{}'::text, NULL);
 RESET ROLE;
-DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project;
+DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project, cc.cc_import_log;
 SET ROLE regress_shop;
 DROP EXTENSION cryptocloud_postback;
 RESET ROLE;

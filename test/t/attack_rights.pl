@@ -400,28 +400,29 @@ as_shop(q{DROP TRIGGER hold ON cc_invoice; SELECT cc_apply()});
 
 # --- R5: tables that were there before, of another owner ---
 
-my $columns = join '; ', map { "CREATE TABLE made_$_ (LIKE cc_$_ INCLUDING ALL)" } qw(project inbox invoice);
+my $columns = join '; ', map { "CREATE TABLE made_$_ (LIKE cc_$_ INCLUDING ALL)" } qw(project inbox invoice import_log);
 for my $owner ('the superuser', 'shop')
 {
 	my $become = $owner eq 'shop' ? 'SET ROLE shop' : 'RESET ROLE';
-	for my $table (qw(project inbox invoice))
+	for my $table (qw(project inbox invoice import_log))
 	{
-		my $answer = answer_as($node, undef, "BEGIN; $columns; DROP TABLE cc_project, cc_inbox, cc_invoice;
+		my $answer = answer_as($node, undef, "BEGIN; $columns; DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
 			ALTER TABLE made_$table RENAME TO cc_$table; ALTER TABLE cc_$table OWNER TO mallory; $become; SELECT cc_setup(); ROLLBACK");
 		like($answer, qr/ERROR:  (?!XX000)/, "R5: cc_setup() of $owner refuses a table cc_$table of another owner");
 	}
-	like(answer_as($node, undef, "BEGIN; DROP TABLE cc_project, cc_inbox, cc_invoice; SET ROLE mallory;
+	like(answer_as($node, undef, "BEGIN; DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log; SET ROLE mallory;
 		CREATE VIEW cc_inbox AS SELECT 1 AS id; $become; SELECT cc_setup(); ROLLBACK"), qr/ERROR:  (?!XX000)/,
 			"R5: cc_setup() of $owner refuses a view");
 	my @indexes = split /\n/, as_shop(q{SELECT relname FROM pg_index JOIN pg_class c ON c.oid = indexrelid
-		WHERE indrelid IN ('cc_inbox'::regclass, 'cc_invoice'::regclass, 'cc_project'::regclass) AND NOT indisprimary ORDER BY 1});
+		WHERE indrelid IN ('cc_inbox'::regclass, 'cc_invoice'::regclass, 'cc_project'::regclass, 'cc_import_log'::regclass)
+		AND NOT indisprimary ORDER BY 1});
 	my $shape = q{SELECT string_agg(concat_ws(' ', indrelid::regclass, indisunique, indkey),
 		'/' ORDER BY indrelid::regclass::text, indkey::text)
-		FROM pg_index WHERE indrelid::regclass::text IN ('cc_inbox', 'cc_invoice', 'cc_project')};
+		FROM pg_index WHERE indrelid::regclass::text IN ('cc_inbox', 'cc_invoice', 'cc_project', 'cc_import_log')};
 	my $expected = as_shop($shape);
 	for my $index (@indexes)
 	{
-		my $answer = answer_as($node, undef, "BEGIN; DROP TABLE cc_project, cc_inbox, cc_invoice; SET ROLE mallory;
+		my $answer = answer_as($node, undef, "BEGIN; DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log; SET ROLE mallory;
 			CREATE TABLE \"$index\" (); $become; SELECT cc_setup(); $shape; ROLLBACK");
 		$answer =~ s/^\n//;
 		ok($answer =~ /ERROR/ || $answer eq $expected,
@@ -431,15 +432,15 @@ for my $owner ('the superuser', 'shop')
 
 # --- R13: each table that is made is private ---
 
-for my $table (qw(project inbox invoice))
+for my $table (qw(project inbox invoice import_log))
 {
+	my $sequence = $table =~ /inbox|log/ ? "OR c.oid::regclass::text = pg_get_serial_sequence('cc_$table', 'id')" : '';
 	my $answer = answer_as($node, 'shop',
 		"BEGIN; ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO PUBLIC; ALTER DEFAULT PRIVILEGES GRANT ALL ON SEQUENCES TO PUBLIC;
 		DROP TABLE cc_$table; SELECT cc_setup();
 		SELECT bool_or(has_table_privilege('mallory', c.oid, 'SELECT, INSERT,
 			UPDATE, DELETE, TRUNCATE, REFERENCES, TRIGGER')) FROM pg_class AS c
-		 WHERE c.relname = 'cc_$table' OR c.oid::regclass::text = pg_get_serial_sequence('cc_inbox',
-			'id') AND '$table' = 'inbox'; ROLLBACK");
+		 WHERE c.relname = 'cc_$table' $sequence; ROLLBACK");
 	is($answer, "\nf", "R13: cc_$table, made again while the others exist, is private");
 }
 
@@ -554,7 +555,8 @@ my $use = q~SELECT cc_setup(); INSERT INTO cc_project (name, secret) VALUES ('de
 	INSERT INTO cc_inbox (body, content_type) VALUES (cc_sample_postback('s3cret', 'application/x-www-form-urlencoded', order_id => 'a/b'),
 		'application/x-www-form-urlencoded');
 	SELECT a.* FROM cc_receive('{}'::text, NULL) AS a; SELECT a.* FROM cc_receive('\xff'::bytea, NULL) AS a; SELECT cc_apply();
-	UPDATE cc_inbox SET state = 'failed' WHERE id = 2; SELECT cc_apply(); SELECT 'deliveries: ' || count(*) FROM cc_inbox;~;
+	UPDATE cc_inbox SET state = 'failed' WHERE id = 2; SELECT cc_apply(); SELECT 'deliveries: ' || count(*) FROM cc_inbox;
+	SELECT i.* FROM cc_import('{"status": "success", "result": {"uuid": "INV-ILRAJE1Q", "status": "created"}}'::jsonb) AS i, cc_overdue() AS o;~;
 for my $when ('before', 'after')
 {
 	$node->safe_psql('postgres', "CREATE DATABASE $when; GRANT CREATE ON DATABASE $when TO shop, mallory");
@@ -596,7 +598,8 @@ for my $call ('SELECT moved.cc_setup()', "SELECT http_status FROM moved.cc_recei
 	"SELECT http_status FROM moved.cc_receive(convert_to($bodies[1], 'UTF8'), '')",
 	"INSERT INTO moved.cc_inbox (body) VALUES ($bodies[2])", "INSERT INTO moved.cc_inbox (body) VALUES ($bodies[3])",
 	'SELECT moved.cc_apply()', q{SELECT moved.cc_sample_postback('s3cret') <> ''},
-	q{UPDATE moved.cc_project SET leeway = '1 s'})
+	q{UPDATE moved.cc_project SET leeway = '1 s'}, 'SELECT moved.cc_overdue()',
+	q{SELECT moved.cc_import('{"status": "success", "result": {"uuid": "INV-A", "status": "canceled"}}')})
 {
 	my $answer = answer_as($node, 'shop', $call, 'renamed');
 	unlike($answer, qr/mallory|ERROR/, 'R7: after a rename ours calls ours: ' . substr $call, 0, 50);
@@ -612,7 +615,8 @@ answer_as($nulls, 'shop', q{SELECT deliver(body(token('KNOWN'), '{"invoice_id": 
 	SELECT deliver(body(token('WAITS'), '{"invoice_id": "WAITS"}')); UPDATE cc_project SET apply = 'immediate'});
 my @columns = map { [ split /\|/ ] } split /\n/, answer_as($nulls, 'shop', q{
 	SELECT relname, attname, attnotnull FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
-	 WHERE relname IN ('cc_project', 'cc_inbox', 'cc_invoice') AND relkind = 'r' AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2});
+	 WHERE relname IN ('cc_project', 'cc_inbox', 'cc_invoice', 'cc_import_log') AND relkind = 'r'
+	   AND attnum > 0 AND NOT attisdropped ORDER BY 1, 2});
 my $keys = q{
 	DO $$
 	DECLARE k record;
@@ -625,7 +629,8 @@ my $keys = q{
 	END $$;};
 my @calls = ("SELECT deliver(body(token('KNOWN', 1), '{\"invoice_id\": \"KNOWN\", \"amount_crypto\": 2}'))",
 	"SELECT deliver(body(token('KNOWN'), '{\"invoice_id\": \"KNOWN\"}'))", "SELECT deliver(body(token(NULL), '{\"invoice_id\": \"N\"}'))",
-		'SELECT cc_apply()');
+		'SELECT cc_apply()', q{SELECT cc_import('{"status": "success", "result": [{"uuid": "INV-KNOWN", "status": "canceled"},
+			{"uuid": "INV-M", "status": "created"}]}')}, 'SELECT cc_overdue()');
 my ($crashed, $unclear) = ('', '');
 for my $column (@columns)
 {

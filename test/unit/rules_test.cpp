@@ -81,6 +81,34 @@ TEST(Rank, GoesFromUnknownToSuccess) {
   EXPECT_EQ(RankOf({"success", "created", "overpaid"}), 3);
 }
 
+TEST(Answer, HasTheWordOfAPostback) {
+  for (const char* const status : {"paid", "overpaid"}) {
+    EXPECT_EQ(StatusOfAnswer(status, true, true), "success");
+    EXPECT_EQ(StatusOfAnswer(status, true, false), "success") << "invoice_status may be absent, as in a postback";
+    EXPECT_EQ(StatusOfAnswer(status, false, true), status) << "not confirmed";
+  }
+  for (const char* const status : {"created", "canceled"}) EXPECT_EQ(StatusOfAnswer(status, true, true), status);
+}
+
+TEST(Answer, OfAPartialPaymentCountsOnlyWhereItIsConfirmed) {
+  EXPECT_EQ(StatusOfAnswer("partial", true, true), "success");
+  EXPECT_EQ(StatusOfAnswer("partial", true, false), "partial");
+  EXPECT_EQ(StatusOfAnswer("partial", false, true), "partial");
+}
+
+TEST(Answer, IsNewerThanAllBeforeUnlessItSaysCreated) {
+  for (int known_rank = 0; known_rank < 5; ++known_rank)
+    for (int rank = 1; rank < 5; ++rank) EXPECT_TRUE(IsAnswerNewer(rank, known_rank));
+  EXPECT_TRUE(IsAnswerNewer(0, 0));
+  for (int known_rank = 1; known_rank < 5; ++known_rank) EXPECT_FALSE(IsAnswerNewer(0, known_rank)) << "created undoes nothing";
+}
+
+TEST(Answer, IsOlderThanWhatIsReceivedLater) {
+  EXPECT_TRUE(IsNewerThanAnswer(2, 1));
+  EXPECT_TRUE(IsNewerThanAnswer(1, 1));
+  EXPECT_FALSE(IsNewerThanAnswer(1, 2));
+}
+
 TEST(Payment, ComparesWhatIsPaidWithWhatIsToPay) {
   EXPECT_STREQ(PaymentWord(-1), "under");
   EXPECT_STREQ(PaymentWord(0), "exact");
@@ -98,6 +126,34 @@ TEST(Contradiction, IsAnotherCurrencyOrLessMoneyOncePaid) {
   EXPECT_EQ(FindContradiction(true, false, true, false), Contradiction::kCurrency);
   EXPECT_EQ(FindContradiction(true, false, false, true), Contradiction::kAmount);
   EXPECT_EQ(FindContradiction(false, false, true, true), Contradiction::kNone);
+}
+
+TEST(Contradiction, IsAnotherPrice) {
+  using enum Agreement;
+  EXPECT_EQ(FindOtherPrice(false, kOther, kSame), Contradiction::kAmountToPay);
+  EXPECT_EQ(FindOtherPrice(false, kOther, kOther), Contradiction::kAmountToPay);
+  EXPECT_EQ(FindOtherPrice(false, kSame, kOther), Contradiction::kAmountToPayUsd);
+  EXPECT_EQ(FindOtherPrice(false, kUnknown, kOther), Contradiction::kAmountToPayUsd);
+  for (const Agreement to_pay : {kUnknown, kSame})
+    for (const Agreement usd : {kUnknown, kSame}) EXPECT_EQ(FindOtherPrice(false, to_pay, usd), Contradiction::kNone);
+}
+
+TEST(Contradiction, IsNoOtherCoinOfTheSameWorth) {
+  using enum Agreement;
+  EXPECT_EQ(FindOtherPrice(true, kOther, kSame), Contradiction::kNone);
+  EXPECT_EQ(FindOtherPrice(true, kOther, kUnknown), Contradiction::kAmountToPay);
+  EXPECT_EQ(FindOtherPrice(true, kOther, kOther), Contradiction::kAmountToPay);
+  EXPECT_EQ(FindOtherPrice(true, kUnknown, kOther), Contradiction::kAmountToPayUsd);
+}
+
+// --- What is erased ---
+
+TEST(Erased, ABodyIsKeptUntilItIsSettled) {
+  for (std::size_t i = 0; i < kStateWords.size(); ++i) {
+    const auto state = static_cast<State>(i);
+    EXPECT_TRUE(KeepsBody(state, false));
+    EXPECT_EQ(KeepsBody(state, true), state != State::kApplied && state != State::kDuplicate) << kStateWords[i];
+  }
 }
 
 // --- How a postback changes a known invoice ---
@@ -176,6 +232,60 @@ TEST(JudgedAgain, IsWhatSecretsSettingsAndClocksCanOvercome) {
     EXPECT_TRUE(IsJudgedAgain(reason)) << ReasonWord(reason);
   for (const Reason reason : {Reason::kInvalidJson, Reason::kTokenReused, Reason::kInvoiceMismatch, Reason::kMalformedToken})
     EXPECT_FALSE(IsJudgedAgain(reason)) << ReasonWord(reason);
+}
+
+constexpr Update Expected(Update update) {
+  update.is_expected = true;
+  return update;
+}
+constexpr Update FromApi(Update update) {
+  update.from_api = true;
+  return update;
+}
+constexpr Update InAnotherCoin(Update update) {
+  update.same_currency = false;
+  return update;
+}
+
+TEST(Merge, WithoutAnAnswerOfTheApiWhatIsToPayGoesWithTheMoney) {
+  for (const ColumnGroup group : {ColumnGroup::kExpected, ColumnGroup::kExpectedUsd})
+    for (const Update& update : {kNewer, kOlder, SaysPaid(kNewer), Paid(kOlder), Paid(SaysPaid(kNewer)), InAnotherCoin(SaysPaid(kNewer))})
+      EXPECT_EQ(MergeOf(group, update), MergeOf(ColumnGroup::kMoney, update));
+}
+
+TEST(Merge, APostbackChangesNoAmountToPayOfTheApi) {
+  for (const ColumnGroup group : {ColumnGroup::kExpected, ColumnGroup::kExpectedUsd})
+    for (const Update& update : {kNewer, kOlder, SaysPaid(kNewer), Paid(kOlder), Paid(SaysPaid(kNewer))})
+      EXPECT_EQ(MergeOf(group, Expected(update)), Merge::kFill);
+}
+
+TEST(Merge, AnAnswerOfTheApiChangesWhatIsToPayAtAnyTime) {
+  for (const ColumnGroup group : {ColumnGroup::kExpected, ColumnGroup::kExpectedUsd})
+    for (const Update& update : {kNewer, kOlder, SaysPaid(kNewer), Paid(kOlder), Expected(Paid(kOlder))})
+      EXPECT_EQ(MergeOf(group, FromApi(update)), Merge::kReplace);
+}
+
+TEST(Merge, WhatIsToPayFollowsAnAcceptedPostbackButIsNeverBlanked) {
+  Update accepted = Expected(Paid(SaysPaid(kOlder)));
+  accepted.is_accepted = true;
+  for (const ColumnGroup group : {ColumnGroup::kExpected, ColumnGroup::kExpectedUsd}) EXPECT_EQ(MergeOf(group, accepted), Merge::kReplace);
+  EXPECT_EQ(MergeOf(ColumnGroup::kExpected, InAnotherCoin(accepted)), Merge::kTake);
+}
+
+TEST(Merge, AnAmountToPayGoesWithItsCoin) {
+  EXPECT_EQ(MergeOf(ColumnGroup::kExpected, InAnotherCoin(Expected(SaysPaid(kNewer)))), Merge::kTake);
+  EXPECT_EQ(MergeOf(ColumnGroup::kExpectedUsd, InAnotherCoin(Expected(SaysPaid(kNewer)))), Merge::kFill);
+  EXPECT_EQ(MergeOf(ColumnGroup::kExpected, InAnotherCoin(FromApi(Paid(kOlder)))), Merge::kKeep) << "created, imported late";
+}
+
+TEST(Merge, WhatIsPersonalIsADetailUntilItIsErased) {
+  for (Update update : {kNewer, kOlder, Paid(kNewer), Paid(SaysPaid(kNewer)), SaysPaid(kNewer), SaysPaid(kOlder)}) {
+    EXPECT_EQ(MergeOf(ColumnGroup::kPersonal, update), MergeOf(ColumnGroup::kDetail, update));
+    const Merge money = MergeOf(ColumnGroup::kMoney, update);
+    update.is_erased = true;
+    EXPECT_EQ(MergeOf(ColumnGroup::kPersonal, update), Merge::kKeep);
+    EXPECT_EQ(MergeOf(ColumnGroup::kMoney, update), money) << "amounts go on as before";
+  }
 }
 
 TEST(Merge, AnOlderOneFillsAmountsOnlyWhereItSaysTheSamePayment) {

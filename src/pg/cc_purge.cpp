@@ -1,0 +1,94 @@
+// cc_purge: old bodies go, and old rows that nothing depends on. What it promises stands in sql/retain.sql.
+#include "pg/merchant_code.hpp"
+#include "pg/retain.hpp"
+#include "pg/statement.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "catalog/pg_type.h"
+#include "utils/fmgrprotos.h"
+#include "utils/guc.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(cc_purge);
+}
+
+namespace cc::pg {
+namespace {
+
+// Rows that spend no token, and that nobody has to look at: they are deleted.
+constexpr const char* kIsDeleted =
+    "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate}'::pg_catalog.text[]) AND token_digest IS NULL";
+// Of the others the bodies are taken off. An applied row stays, whether it spends a token or not.
+constexpr const char* kHasOldBody =
+    "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate,applied}'::pg_catalog.text[]) AND (body IS NOT NULL OR raw IS NOT NULL)";
+
+// The oldest rows to purge, locked: $1 received before, $2 at most so many. WHERE begins with the predicate of the index cc_inbox_purge,
+// which what is purged leaves; what waits stays in it. ORDER BY is that of this index, and of no other one.
+Statement select_due{[](const char* schema) -> const char* {
+  return psprintf("SELECT pg_catalog.array_agg(id) FILTER (WHERE is_deleted),"
+                  " pg_catalog.array_agg(id) FILTER (WHERE NOT is_deleted)"
+                  " FROM (SELECT id, %s AS is_deleted FROM %s.cc_inbox"
+                  " WHERE (body IS NOT NULL OR raw IS NOT NULL OR token_digest IS NULL) AND (%s OR %s)"
+                  " AND received_at OPERATOR(pg_catalog.<) $1"
+                  " ORDER BY received_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) AS due",
+                  kIsDeleted, schema, kIsDeleted, kHasOldBody);
+}};
+
+Statement delete_rows{[](const char* schema) -> const char* {
+  return psprintf("DELETE FROM %s.cc_inbox WHERE id OPERATOR(pg_catalog.=) ANY ($1)", schema);
+}};
+
+Statement take_bodies_off{[](const char* schema) -> const char* {
+  return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL WHERE id OPERATOR(pg_catalog.=) ANY ($1)", schema);
+}};
+
+// Now - `older_than`. ERROR 22023 unless that is a day ago at least. A day has 23 hours where summer time begins, and an interval
+// such as '1 month -29 days' may be none.
+Datum CutoffFrom(NullableDatum older_than) {
+  static Interval day{.time = 0, .day = 1, .month = 0};
+  const TimestampTz now = GetCurrentTimestamp();
+  TimestampTz cutoff = now;
+  if (!older_than.isnull &&
+      DatumGetBool(DirectFunctionCall2(interval_ge, older_than.value, IntervalPGetDatum(&day))))
+    cutoff = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(now), older_than.value));
+  if (TIMESTAMP_NOT_FINITE(cutoff) || cutoff > now - 23 * USECS_PER_HOUR)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("older_than must be one day or more, and finite")));
+  return TimestampTzGetDatum(cutoff);
+}
+
+// By the index, however few rows the planner expects in the table.
+ResultRow SelectDue(Oid schema, const Parameter* parameters) {
+  const int outside = NewGUCNestLevel();
+  for (const char* const setting : {"enable_seqscan", "enable_bitmapscan"})
+    set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  const ResultRow due = Execute(select_due, schema, parameters, 2).first;
+  AtEOXact_GUC(false, outside);
+  return due;
+}
+
+// The number of rows that `statement` changed, of those in column `column` of `due`.
+std::uint64_t Change(Statement& statement, Oid schema, const ResultRow& due, int column) {
+  bool is_null;
+  const Datum ids = heap_getattr(due.tuple, column, due.descriptor, &is_null);
+  const Parameter parameter{INT8ARRAYOID, ids};
+  return is_null ? 0 : Execute(statement, schema, &parameter, 1).processed;
+}
+
+Datum Purge(FunctionCallInfo fcinfo) {
+  if (PG_ARGISNULL(1) || PG_GETARG_INT32(1) < 0)
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be zero or more")));
+  const Parameter parameters[] = {{TIMESTAMPTZOID, CutoffFrom(fcinfo->args[0])}, {INT8OID, Int64GetDatum(PG_GETARG_INT32(1))}};
+  const OwnTables tables = BeginRetention(fcinfo, "cc_purge");
+  const MerchantCode around = BeginMerchantCode(tables.schema, tables.owner);
+  const ResultRow due = SelectDue(tables.schema, parameters);
+  const std::uint64_t changed = Change(delete_rows, tables.schema, due, 1) + Change(take_bodies_off, tables.schema, due, 2);
+  EndMerchantCode(around, true);
+  PG_RETURN_INT32(static_cast<std::int32_t>(changed));
+}
+
+}  // namespace
+}  // namespace cc::pg
+
+// Arguments: older_than, max_rows.
+extern "C" PGDLLEXPORT Datum cc_purge(PG_FUNCTION_ARGS) { return cc::pg::Purge(fcinfo); }

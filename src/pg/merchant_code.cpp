@@ -1,0 +1,56 @@
+#include "pg/merchant_code.hpp"
+
+#include "pg/constraints.hpp"
+#include "pg/statement.hpp"
+
+extern "C" {
+#include "access/htup_details.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/guc.h"
+#include "utils/lsyscache.h"
+}
+
+namespace cc::pg {
+namespace {
+
+void SetSearchPath(Oid schema) {
+  const char* const path = psprintf("%s, \"$user\", public, pg_temp", quote_identifier(get_namespace_name(schema)));
+  set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+}
+
+// The number of cursors that outlive their transaction.
+Statement count_cursors{[](const char*) -> const char* {
+  return "SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable";
+}};
+
+std::int64_t CountHoldableCursors(Oid schema) {
+  const ResultRow row = Execute(count_cursors, schema, nullptr, 0).first;
+  bool is_null;
+  return DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
+}
+
+// SET ROLE does not bind a superuser: code that runs at commit can RESET ROLE. So the merchant's code may leave none behind there.
+bool MayLeaveNoCode(Oid owner) { return superuser_arg(GetSessionUserId()) && !superuser_arg(owner); }
+
+}  // namespace
+
+MerchantCode BeginMerchantCode(Oid schema, Oid owner) {
+  MerchantCode code{.schema = schema, .owner = owner, .may_leave_no_code = MayLeaveNoCode(owner), .cursors = 0, .settings = 0};
+  if (code.may_leave_no_code) code.cursors = CountHoldableCursors(schema);
+  code.settings = NewGUCNestLevel();
+  SetSearchPath(schema);
+  return code;
+}
+
+void EndMerchantCode(const MerchantCode& code, bool check) {
+  if (check) CheckDeferredConstraints(code.owner);
+  if (code.may_leave_no_code && (CountHoldableCursors(code.schema) > code.cursors || HasPendingTriggers()))
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("a trigger leaves code that would run at commit in the session of a superuser"),
+                    errdetail("It declared a cursor WITH HOLD, or queued a deferred trigger of another owner."),
+                    errhint("Connect as the owner of the tables.")));
+  AtEOXact_GUC(false, code.settings);  // as for an error: what a trigger SET does not stay in the caller's session
+}
+
+}  // namespace cc::pg
