@@ -49,11 +49,11 @@ $(OBJS:.o=.bc): $(HEADERS_)
 -include $(OBJS:.o=.d)
 $(OBJS): Makefile
 
-$(BASE): sql/types.sql $(SQL) sql/rights.sql
-	cat $^ > $@
+$(BASE): sql/types.sql $(SQL) sql/rights.sql Makefile
+	cat $(filter %.sql,$^) > $@
 
-$(UPGRADE): sql/upgrade-0.1.0.sql $(SQL)
-	cat $^ > $@
+$(UPGRADE): sql/upgrade-0.1.0.sql $(SQL) Makefile
+	cat $(filter %.sql,$^) > $@
 
 install: install-versioned
 .PHONY: install-versioned
