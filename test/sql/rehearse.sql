@@ -51,7 +51,7 @@ SET ROLE regress_clerk;
 SELECT * FROM cc_rehearse('ship', '-infinity');
 RESET ROLE;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, orders, shipment;
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, orders, shipment;
 DROP FUNCTION ship, raises, idle;
 DROP EXTENSION cryptocloud_postback;
 DROP OWNED BY regress_shop, regress_clerk;
