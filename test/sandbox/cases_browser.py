@@ -117,9 +117,9 @@ def _():
             continue
         press(name)
         page.wait(lambda: function in page.text("#database"), function)
-        assert page.texts("#database h3").count("Timeline") == 1
         run_remedy(page, function)
         page.wait(lambda: f"{function}: " in page.text("#service .log") and page.text("#order-state") == "paid", f"{name} paid")
+        page.wait(lambda: page.texts("#database h3").count("Timeline") == 1, "Timeline")
 
 
 def run_remedy(page, function):
