@@ -228,7 +228,9 @@ my $declared = answer_as($node, 'mallory', 'BEGIN;' . $entry{INSERT}->('OWN3') .
 	. q{INSERT INTO log VALUES ('CALLER');} . mark('inserted') . $entry{INSERT}->('OWN4') . 'COMMIT;');
 like($declared, qr/check_log as shop of OWN3.*entered.*inserted/s, q{R15: the shop's constraint is checked with each delivery});
 unlike($declared, qr/entered.*check_log.*inserted/s, 'R15: and has its declared mode afterwards');
-is(() = $declared =~ /of CALLER/g, 1, q{R15: the caller's own event on it fires once});
+# PostgreSQL 18 fires an event with the rights of the role that queued it
+if ($node->pg_version >= 18) { like($declared, qr/check_log as mallory of CALLER/, q{R15: the caller's own event on it is the caller's}) }
+else { is(() = $declared =~ /of CALLER/g, 1, q{R15: the caller's own event on it fires once}) }
 $node->safe_psql('postgres', q{
 	SET ROLE shop;
 	CREATE TABLE goods (id text PRIMARY KEY);

@@ -139,10 +139,9 @@ is(shop('old', 'SELECT cc_apply(); CALL cc_work()'), '0', 'and stays so');
 is(answer('old', $_), $before{$_}, "nothing else changed: $_") for @data;
 my $said = shop('old', 'SELECT cc_setup()');
 like($said, qr/^NOTICE:  00000: cc_inbox: from here on deliveries wait until the transaction ends
-NOTICE:  00000: cc_inbox: 5 rows left the digest of their token to the row that spent it
-NOTICE:  00000: cc_inbox: building an index on \(token_digest\)
-NOTICE:  00000: cc_inbox: building an index on \(invoice_id, project, content_digest, state\)
-/, 'cc_setup() says what it does to whole tables');
+NOTICE:  00000: cc_inbox: 5 rows left the digest of their token to the row that spent it/, 'cc_setup() says what it does to whole tables');
+like($said, qr/cc_inbox: building an index on \($_\)\n/, "also that it makes the index on $_")
+	for 'token_digest', 'invoice_id, project, content_digest, state';
 is(answer('old', $_), $before{$_}, "after cc_setup(): $_") for @data;
 is(answer('restored', $_), $before{$_}, "restored: $_") for grep { !/received_at/ } @data;
 
