@@ -65,7 +65,7 @@ inline void ReadEverything(const Document& document) {
       const auto buffer = std::make_unique<char[]>(number.integer_text.size() + number.fraction_text.size() + 24);
       WriteDecimal(number, buffer.get());
     }
-    ReadBoolean(document, node, boolean);
+    ReadTestMode(document, node, boolean);
     if (ReadTime(document, node, time)) REQUIRE(time >= -62'135'596'800'000'000 && time < 253'402'300'800'000'000);
     if (IsTextList(document, node))
       for (std::uint32_t k = 1; k <= node.size; ++k) REQUIRE((&node)[k].kind == Kind::kString);

@@ -145,8 +145,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   Document document;
   if (!IsUtf8(body) || !(is_form ? ParseForm(body, workspace.get(), document) : ParseJson(body, workspace.get(), document))) return 0;
 
-  const pg::Outermost outermost = !without_token ? pg::Outermost::kAsIs : is_form ? pg::Outermost::kFormWithoutToken : pg::Outermost::kJsonWithoutToken;
-  const std::unique_ptr<Jsonb, decltype(&std::free)> jsonb(pg::MakeJsonb(document, document.root(), outermost), &std::free);
+  const pg::RootMembers members = !without_token ? pg::RootMembers::kAsIs : is_form ? pg::RootMembers::kFormWithoutToken : pg::RootMembers::kJsonWithoutToken;
+  const std::unique_ptr<Jsonb, decltype(&std::free)> jsonb(pg::MakeJsonb(document, document.root(), members), &std::free);
   const Value written = ReadContainer(VARDATA(jsonb.get()), VARSIZE(jsonb.get()) - VARHDRSZ);
   Value sent;
   if (is_form ? reference::ReadForm(body, sent) : reference::ReadJson(body, sent) == reference::Parse::kValid)
