@@ -258,9 +258,7 @@ def main():
     seconds = time.monotonic() - began
     print(f"{'not ' if failures or not played else ''}ok - {played} random histories of seed {options.seed}, {deliveries} deliveries, "
           f"{failures} wrong ({seconds:.0f} s, {played / seconds:.0f} a second)")
-    # Where the contract leaves an outcome open, a lie can be another outcome that it allows: one in a hundred may pass.
-    is_sharp = noticed and unnoticed <= sum(noticed.values()) / 100
-    print(f"{'ok' if is_sharp else 'not ok'} - the model notices {sum(noticed.values())} lies, {unnoticed} it does not")
+    print(f"{'ok' if noticed and not unnoticed else 'not ok'} - the model notices {sum(noticed.values())} lies, {unnoticed} it does not")
     return failures > 0 or unnoticed > 0
 
 

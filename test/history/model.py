@@ -220,6 +220,7 @@ class Model:
             self.answers[name] = observed
             self.arriving.pop(self.pid, None)       # all rows of its statement have been decided
         elif known.outcome == observed and observed not in OPEN:
+            self.check_proof(about, row, data, token)
             return                                  # settled already, and still so
         versions = self.fresh.pop((*key, name if known is None else None), [])
         if "40P01" in (data["error"] or ""):
