@@ -91,7 +91,7 @@ def make_page(service, database, shop):
         if "fault" in form:
             return go(press(current(), form["fault"]))
         if "remedy" in form:
-            return go(mend(current(), form["remedy"]))
+            return go(fix(current(), form["remedy"]))
         return go(shop.place_order(price(form.get("price")), one_of(FIAT, form.get("fiat")), one_of(COINS, form.get("coin"))))
 
     def current():
@@ -111,7 +111,7 @@ def make_page(service, database, shop):
         invoice = service.books.find(order.invoice_id)
         return not invoice or invoice.status != "created" or order.deposits
 
-    def mend(order, place):
+    def fix(order, place):
         view = View(database, service, shop.api, order.id)
         remedy = view.find_remedy(place)
         if not remedy or remedy.needs not in view.possible:

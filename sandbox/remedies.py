@@ -1,4 +1,4 @@
-"""What mends a postback that is stuck: a statement to be shown, and run by a button. Some functions come with later versions."""
+"""What fixes a postback that is stuck: a statement to be shown, and run by a button. Some functions come with later versions."""
 import json
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ IMPORT = "cc_import(jsonb,text)"
 
 
 def for_row(database, row, order, new_key):
-    """What may mend this row of the inbox, or None."""
+    """What may fix this row of the inbox, or None."""
     if row.state in ("pending", "failed"):
         repair = [database.spell("DELETE FROM stocktaking WHERE order_id = {order};", order=order.id)] if order.is_broken else []
         return Remedy("cc_apply", APPLY, (*repair, "SELECT cc_apply();"))

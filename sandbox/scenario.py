@@ -5,7 +5,7 @@ A line of the file is a step:
 
     FAULT [json|form] [COIN] [PRICE] [USD|RUB]    on a new order: honest, late, twice_at_once ... (faults.py has all)
     again                                         the service sends again what it knows of the last order
-    repair                                        the statement that mends the last order, where this version has it
+    repair                                        the statement that fixes the last order, where this version has it
 
 What must result is said by faults.py, and after "again" and "repair" by the service's books. An order is paid, and its parcel
 sent once, if its whole price was confirmed and was no test. At the end both books must agree.
@@ -248,7 +248,7 @@ def main():
     runner = start_everything()
     print(LAYOUT.format("", "Order", "As", "What happens", "HTTP", "Answer", "Inbox", "The order then"))
     marks = Counter()
-    for line in itertools.chain.from_iterable(map(runner.story, stories)):  # one by one: cc_reverify mends all orders
+    for line in itertools.chain.from_iterable(map(runner.story, stories)):  # one by one: cc_reverify fixes all orders
         marks[line.mark] += 1
         print(line, flush=True)
     agree = runner.books_agree()

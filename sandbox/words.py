@@ -164,7 +164,7 @@ WORDS = {
     "run": ("Run this", "Выполнить"),
     "not_here": ("not in this version", "нет в этой версии"),
     "send_again": ("Until then, the service can send it again.", "А пока сервис может отправить снова."),
-    "remedy": ("What mends it", "Что поможет"),
+    "remedy": ("What fixes it", "Что поможет"),
     "remedy.cc_apply": ("Repair the trigger, and apply what waits.", "Починить триггер и применить ожидающее."),
     "remedy.cc_reverify": ("Judge it again, as of its receipt.", "Проверить заново, на момент получения."),
     "remedy.cc_accept": ("A person takes it for right.", "Человек признаёт это верным."),

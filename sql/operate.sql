@@ -207,7 +207,7 @@ BEGIN
                   WHERE burst.is_burst AND bad.reason <> 'bad_signature'
                  UNION ALL
                  SELECT 5, format('failed: %s, the first is %s with SQLSTATE %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, '
-                                  'mend the trigger, then CALL @.cc_work()',
+                                  'fix the trigger, then CALL @.cc_work()',
                                   u.failed, u.first_failed, u.sqlstate)
                   WHERE u.failed > 0
                  UNION ALL

@@ -1,4 +1,4 @@
-"""Each fault is made, seen as an alert, mended, and gone. Arguments: URL of Prometheus, pid of the exporter."""
+"""Each fault is made, seen as an alert, fixed, and gone. Arguments: URL of Prometheus, pid of the exporter."""
 import json
 import os
 import re
@@ -54,8 +54,8 @@ def until(condition, seconds=PATIENCE):
 seen = set()
 
 
-def fault(alert, make, mend, label="default"):
-    """What `make` breaks fires `alert`, alone, for that project or, if that is "both", for both; what `mend` mends ends it."""
+def fault(alert, make, fix, label="default"):
+    """What `make` breaks fires `alert`, alone, for that project or, if that is "both", for both; what `fix` fixes ends it."""
     wanted = {(alert, name) for name in (("default", "second") if label == "both" else (label,))}
     answer = sql(make)
     if answer.startswith("ERROR"):
@@ -72,9 +72,9 @@ def fault(alert, make, mend, label="default"):
         for number, expression in enumerate(dashboard):
             if number not in shown and ask("query", query=expression)["result"]:
                 shown.add(number)
-    answer = sql(mend)
+    answer = sql(fix)
     if answer.startswith("ERROR"):
-        check(False, f"{alert}: mend", answer)
+        check(False, f"{alert}: fix", answer)
     check(until(lambda: not firing()), f"{alert} clears", f"{firing()}; " + sql("SELECT * FROM cc_health()"))
 
 

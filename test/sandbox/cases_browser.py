@@ -74,7 +74,7 @@ def _():
         page.wait(lambda: words in page.text("#summary"), f"{name}: {words}")
 
 
-@case("what is stuck is mended by a button: the trigger repaired, and cc_apply")
+@case("what is stuck is fixed by a button: the trigger repaired, and cc_apply")
 def _():
     order, page, database = press("broken_trigger")
     page.wait(lambda: page.inbox() == ["failed"], "failed")
@@ -84,7 +84,7 @@ def _():
     assert database.order(order).parcels == 1 and "cc_apply: 1" in page.text("#service .log")
 
 
-@case("for what this version cannot mend, the statement is shown and its button is off; it can be sent again")
+@case("for what this version cannot fix, the statement is shown and its button is off; it can be sent again")
 def _():
     service, database, page = world()
     for name, function, signature in (
@@ -217,7 +217,7 @@ def _():
     assert page.run("return document.activeElement.id") == "fault-broken_trigger"
     page.run("document.querySelector('.remedy button').focus()")
     page.chrome.switch_to.active_element.send_keys(Keys.ENTER)
-    page.wait(lambda: page.text("#order-state") == "paid", "mended")
+    page.wait(lambda: page.text("#order-state") == "paid", "fixed")
 
 
 @case("in Russian, and it stays so")

@@ -65,7 +65,7 @@ SELECT invoice_id FROM paid WHERE order_id = 'customer' ORDER BY 1;
 INSERT INTO cc_inbox (body) VALUES (sample('F')), (sample('INV-F')) RETURNING state, invoice_id;
 SELECT count(*) FROM cc_invoice WHERE invoice_id LIKE '%F';
 
--- failed: the merchant's trigger raises; the row is safe, and applied when that is mended
+-- failed: the merchant's trigger raises; the row is safe, and applied when that is fixed
 TRUNCATE cc_inbox, cc_invoice, paid RESTART IDENTITY;
 CREATE TABLE trouble (kind text);
 CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -129,7 +129,7 @@ like(answer_as($node, 'shop', q{INSERT INTO cc_inbox (body) VALUES ('{}')}, 'by_
 	qr/^ERROR:  23505: cc_inbox has a row with id 1 already\n.*\nHINT:  SELECT cc_setup\(\) sets it right/, 'the sequence is behind');
 is(answer_as($node, 'shop', 'SELECT cc_setup()', 'by_hand'),
 	"NOTICE:  00000: cc_inbox: the sequence of the column id was behind the rows\n",
-	'cc_setup() mends it');
+	'cc_setup() fixes it');
 goes_on('by_hand', 'B L');
 
 # A dump without secrets: a project is made anew
@@ -164,7 +164,7 @@ my $secret = $node->safe_psql('postgres', "SELECT body(token('S'), '{\"invoice_i
 like(answer_as($copy, 'proxy', "SELECT http_status FROM cc_receive('$secret', 'application/json')"),
 	qr/^ERROR:  23505: cc_inbox has a row with id 1 already/, 'failover: the sequence is behind, and the proxy answers 503');
 is(answer_as($copy, 'shop', 'SELECT cc_setup()'), "NOTICE:  00000: cc_inbox: the sequence of the column id was behind the rows\n",
-	'cc_setup() mends it');
+	'cc_setup() fixes it');
 is(answer_as($copy, 'shop', "SELECT deliver('$secret'); SELECT deliver(body(token('T'), '{\"invoice_id\": \"T\"}')); 
 	SELECT * FROM fired"),
 	"duplicate\napplied\nT", 'and the subscriber is the shop');
