@@ -71,8 +71,8 @@ class ElementReader {
     return true;
   }
 
-  // The code that postbacks have, such as USDT_TRC20, is currency.fullcode. Before a coin is chosen, currency may be null or without
-  // a code.
+  // The code that postbacks have, such as USDT_TRC20, is currency.fullcode. Before a coin is chosen, currency may be null or
+  // without a code.
   bool ReadCurrency(std::string_view& currency) const noexcept {
     const Node* node = Find("currency");
     if (IsAbsent(node)) return true;
@@ -109,8 +109,8 @@ class ElementReader {
 
 ApiInvoice ReadApiInvoice(const Document& document) noexcept {
   ApiInvoice invoice;
-  invoice.fault = document.count > 0 && document.root().kind == Kind::kObject ? ElementReader(document).Read(invoice)
-                                                                              : ApiFault::kNoObject;
+  invoice.fault =
+      document.count > 0 && document.root().kind == Kind::kObject ? ElementReader(document).Read(invoice) : ApiFault::kNoObject;
   return invoice;
 }
 

@@ -15,7 +15,15 @@ namespace cc {
 
 /// What keeps an element from being read as an invoice, in the order of precedence.
 enum class ApiFault : std::uint8_t {
-  kNone, kNoObject, kNoUuid, kWithdrawal, kUnknownStatus, kOrderId, kCurrency, kAmountPaid, kCount
+  kNone,
+  kNoObject,
+  kNoUuid,
+  kWithdrawal,
+  kUnknownStatus,
+  kOrderId,
+  kCurrency,
+  kAmountPaid,
+  kCount
 };
 
 /// What is wrong with the element, in words.

@@ -40,9 +40,7 @@ struct Document {
   const Node& root() const noexcept { return nodes[0]; }
   std::string_view TextOf(const Node& node) const noexcept { return {text + node.at, node.size}; }
   /// The node after `node` and all that is inside it.
-  const Node* After(const Node* node) const noexcept {
-    return node->kind >= Kind::kArray ? nodes + node->at : node + 1;
-  }
+  const Node* After(const Node* node) const noexcept { return node->kind >= Kind::kArray ? nodes + node->at : node + 1; }
   /// The value of the member `name` of `object`, the last one as in jsonb; nullptr if there is none, or it is no object.
   const Node* FindMember(const Node& object, std::string_view name) const noexcept {
     const Node* found = nullptr;

@@ -13,9 +13,7 @@ namespace cc {
 inline constexpr std::size_t kMaxFormPairs = 1000;
 
 /// Nodes that any form of `length` bytes needs at most.
-constexpr std::size_t FormNodeCapacity(std::size_t length) noexcept {
-  return 1 + 2 * std::min(length, kMaxFormPairs);
-}
+constexpr std::size_t FormNodeCapacity(std::size_t length) noexcept { return 1 + 2 * std::min(length, kMaxFormPairs); }
 
 /// Parses `form` to an object of strings, in the order sent; a repeated name stands there as often as it was sent.
 /// False for a percent sign without two hexadecimal digits, for a NUL or invalid UTF-8 in a decoded name or value, and for

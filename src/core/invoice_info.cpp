@@ -13,9 +13,10 @@ namespace {
 constexpr bool IsPath(std::string_view member) noexcept { return member.find('.') != std::string_view::npos; }
 
 // Indices of the columns that are a member of their own, sorted by its name, for a binary search.
-constexpr std::size_t kMemberCount = static_cast<std::size_t>(
-    std::count_if(kInvoiceColumns.begin(), kInvoiceColumns.end(),
-                  [](const InvoiceColumn& column) { return !column.member.empty() && !IsPath(column.member); }));
+constexpr std::size_t kMemberCount =
+    static_cast<std::size_t>(std::count_if(kInvoiceColumns.begin(), kInvoiceColumns.end(), [](const InvoiceColumn& column) {
+      return !column.member.empty() && !IsPath(column.member);
+    }));
 
 constexpr auto kByMember = [] {
   std::array<std::size_t, kMemberCount> order{};

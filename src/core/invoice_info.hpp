@@ -12,8 +12,8 @@
 
 namespace cc {
 
-/// The values of kInvoiceColumns that come from invoice_info; nullptr where the member is absent. Of a member that comes twice the
-/// last one counts, as in jsonb.
+/// The values of kInvoiceColumns that come from invoice_info; nullptr where the member is absent. Of a member that comes twice
+/// the last one counts, as in jsonb.
 using InvoiceInfo = std::array<const Node*, kInvoiceColumnCount>;
 
 /// Finds the members of `info`, any node of `document`; all are absent unless it is an object.

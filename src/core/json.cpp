@@ -98,8 +98,7 @@ class NodeWriter {
   std::array<std::uint32_t, kMaxJsonDepth> open_;
 };
 
-constexpr unsigned kFlags =
-    rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseIterativeFlag;
+constexpr unsigned kFlags = rapidjson::kParseInsituFlag | rapidjson::kParseNumbersAsStringsFlag | rapidjson::kParseIterativeFlag;
 
 rapidjson::ParseErrorCode Read(char* text, NodeWriter& writer) {
   FixedAllocator allocator;
@@ -128,8 +127,8 @@ bool HasControlCharacterThatRapidJsonMisses(const char* text, std::size_t size) 
   return std::memcmp(&found, &none, sizeof(found)) != 0;
 }
 
-// Writes every number as a 0 and blanks of the same length. False for a sign or a point that belongs to no number: beside a masked
-// number it could make another one, as in 1.-1 or --1.
+// Writes every number as a 0 and blanks of the same length. False for a sign or a point that belongs to no number: beside a
+// masked number it could make another one, as in 1.-1 or --1.
 bool MaskNumbers(char* text, std::size_t size) noexcept {
   const char* const end = text + size;
   for (char* p = text; p < end;) {

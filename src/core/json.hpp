@@ -19,7 +19,8 @@ constexpr std::size_t JsonNodeCapacity(std::size_t length) noexcept { return len
 
 /// Parses `json`, which must be valid UTF-8 (utf8.hpp). White space (space, tab, CR, LF) around it is ignored.
 /// False when it is not RFC 8259 JSON, not an object, nested deeper than kMaxJsonDepth, or holds a NUL character or a lone
-/// surrogate, or is longer than kMaxJsonLength. Numbers of any size pass. Time and memory are linear in the length; nothing is allocated.
+/// surrogate, or is longer than kMaxJsonLength. Numbers of any size pass. Time and memory are linear in the length; nothing is
+/// allocated.
 bool ParseJson(std::string_view json, const Workspace& workspace, Document& document) noexcept;
 
 }  // namespace cc

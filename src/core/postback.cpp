@@ -68,7 +68,7 @@ class FieldReader {
   std::string_view Text(Name name) const noexcept {
     const Node* const node = members_.values[name];
     return node != nullptr && (node->kind == Kind::kString || node->kind == Kind::kNumber) ? document_.TextOf(*node)
-                                                                                          : std::string_view{};
+                                                                                           : std::string_view{};
   }
 
   bool IsInvoiceIdMissing() const noexcept {
@@ -133,8 +133,7 @@ Postback ReadPostback(const Request& request, const Workspace& workspace) noexce
   if (postback.reason != Reason::kVerified) return postback;
   const Members members = FindMembers(postback.document, postback.format);
   postback.invoice_info = members.values[kInvoiceInfo];
-  postback.reason =
-      members.duplicate ? Reason::kDuplicateField : FieldReader(postback.document, members).Read(postback.fields);
+  postback.reason = members.duplicate ? Reason::kDuplicateField : FieldReader(postback.document, members).Read(postback.fields);
   return postback;
 }
 

@@ -4,8 +4,8 @@
 #include <stdexcept>
 
 // A failed assertion would abort the backend, and with it the whole server: let it be an exception, caught in json.cpp.
-#define RAPIDJSON_ASSERT(condition) \
-  do {                              \
+#define RAPIDJSON_ASSERT(condition)                                     \
+  do {                                                                  \
     if (!(condition)) throw std::logic_error("RapidJSON: " #condition); \
   } while (false)
 #define RAPIDJSON_NOEXCEPT_ASSERT(condition) static_cast<void>(0)

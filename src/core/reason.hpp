@@ -95,8 +95,8 @@ constexpr Reason ReasonFrom(std::string_view word) noexcept {
 /// The state of a row of cc_inbox.
 enum class State : std::uint8_t { kRejected, kPending, kApplied, kDuplicate, kConflict, kFailed, kCount };
 
-inline constexpr std::array<const char*, static_cast<std::size_t>(State::kCount)> kStateWords{
-    "rejected", "pending", "applied", "duplicate", "conflict", "failed"};
+inline constexpr std::array<const char*, static_cast<std::size_t>(State::kCount)> kStateWords{"rejected",  "pending",  "applied",
+                                                                                              "duplicate", "conflict", "failed"};
 
 constexpr const char* StateWord(State state) noexcept { return kStateWords[static_cast<std::size_t>(state)]; }
 

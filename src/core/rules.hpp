@@ -80,9 +80,10 @@ constexpr bool IsNewer(std::int64_t expires_at, int rank, std::int64_t known_exp
   return expires_at > known_expires_at || (expires_at == known_expires_at && rank >= known_rank);
 }
 
-// An answer of the service's API has no token, and so no exp. It tells the state as of its import. So the times of receipt decide:
-// it is newer than every postback received before it, and older than every one received after it. But an answer to `create` can
-// be imported late. So one that says no more than created undoes nothing: it is newer only than what says no more either.
+// An answer of the service's API has no token, and so no exp. It tells the state as of its import. So the times of receipt
+// decide: it is newer than every postback received before it, and older than every one received after it. But an answer to
+// `create` can be imported late. So one that says no more than created undoes nothing: it is newer only than what says no more
+// either.
 
 /// An answer of the API beside what is known.
 constexpr bool IsAnswerNewer(int rank, int known_rank) noexcept { return rank > 0 || known_rank == 0; }
@@ -119,9 +120,9 @@ constexpr Contradiction FindContradiction(bool is_paid, bool other_order_id, boo
 /// Two values beside each other.
 enum class Agreement : std::uint8_t { kUnknown, kSame, kOther };  ///< kUnknown: at least one is not known
 
-/// What is to be paid contradicts what the service's API says of it, whichever came first: in a postback the amount is not signed,
-/// from the API it came over TLS. A payment of less is no contradiction. Where the customer chose another coin, amount_to_pay is
-/// another one, and no contradiction if the amount in USD is the same.
+/// What is to be paid contradicts what the service's API says of it, whichever came first: in a postback the amount is not
+/// signed, from the API it came over TLS. A payment of less is no contradiction. Where the customer chose another coin,
+/// amount_to_pay is another one, and no contradiction if the amount in USD is the same.
 constexpr Contradiction FindOtherPrice(bool other_currency, Agreement to_pay, Agreement to_pay_usd) noexcept {
   if (to_pay == Agreement::kOther && !(other_currency && to_pay_usd == Agreement::kSame)) return Contradiction::kAmountToPay;
   if (to_pay_usd == Agreement::kOther) return Contradiction::kAmountToPayUsd;
@@ -130,8 +131,8 @@ constexpr Contradiction FindOtherPrice(bool other_currency, Agreement to_pay, Ag
 
 // --- What is erased ---
 
-/// A body that comes for an erased invoice is kept until it is settled: then nobody needs it any more. One that is rejected stays for
-/// cc_accept() and cc_reverify(), until cc_purge() takes it.
+/// A body that comes for an erased invoice is kept until it is settled: then nobody needs it any more. One that is rejected stays
+/// for cc_accept() and cc_reverify(), until cc_purge() takes it.
 constexpr bool KeepsBody(State state, bool is_erased) noexcept {
   return !is_erased || (state != State::kApplied && state != State::kDuplicate);
 }
@@ -140,26 +141,27 @@ constexpr bool KeepsBody(State state, bool is_erased) noexcept {
 
 /// How the columns of an invoice change together.
 enum class ColumnGroup : std::uint8_t {
-  kKey,      ///< project, invoice_id: never
-  kOrder,    ///< order_id: once, when it becomes known
-  kStatus,   ///< what the service says of the payment's progress
-  kMoney,    ///< amounts and currency
-  kDetail,   ///< the rest of what the service says
-  kPersonal, ///< as kDetail, until cc_erase() takes it away for good
-  kOwn,      ///< what the pipeline itself keeps: times, paid_at, payment
+  kKey,          ///< project, invoice_id: never
+  kOrder,        ///< order_id: once, when it becomes known
+  kStatus,       ///< what the service says of the payment's progress
+  kMoney,        ///< amounts and currency
+  kDetail,       ///< the rest of what the service says
+  kPersonal,     ///< as kDetail, until cc_erase() takes it away for good
+  kOwn,          ///< what the pipeline itself keeps: times, paid_at, payment
   kExpected,     ///< what is to be paid, in the coin: no postback changes it once the API told it
   kExpectedUsd,  ///< the same in USD, whatever the coin
 };
 
 /// What becomes of a column.
 enum class Merge : std::uint8_t {
-  kKeep,       ///< the known value
-  kFill,       ///< the known value, or the given one where none is known
-  kReplace,    ///< the given value, or the known one where none is given
-  kTake,       ///< the given value, also where none is given
+  kKeep,     ///< the known value
+  kFill,     ///< the known value, or the given one where none is known
+  kReplace,  ///< the given value, or the known one where none is given
+  kTake,     ///< the given value, also where none is given
 };
 
-/// True for a row that a person may take for right: a conflict, or a postback whose token another one, perhaps a thief's, had spent.
+/// True for a row that a person may take for right: a conflict, or a postback whose token another one, perhaps a thief's, had
+/// spent.
 constexpr bool IsAcceptable(State state, Reason reason) noexcept {
   return state == State::kConflict || (state == State::kRejected && reason == Reason::kTokenReused);
 }
@@ -170,14 +172,15 @@ constexpr bool IsJudgedAgain(Reason reason) noexcept {
          reason == Reason::kUnknownProject || reason == Reason::kMissingOrderId;
 }
 
-/// A verified postback, or an answer of the API, beside the invoice that it is about; it does not contradict it, or a person accepted it.
+/// A verified postback, or an answer of the API, beside the invoice that it is about; it does not contradict it, or a person
+/// accepted it.
 struct Update {
-  bool is_newer;        ///< than anything that is known of the invoice
-  bool is_newer_amount; ///< than the postback that the invoice's amounts are from
-  bool is_paid;         ///< the invoice was paid before
-  bool says_paid;       ///< the postback says paid
-  bool same_amount;     ///< amount_crypto and currency are those of the invoice
-  bool is_accepted;     ///< a person took it for right, whatever it contradicts
+  bool is_newer;              ///< than anything that is known of the invoice
+  bool is_newer_amount;       ///< than the postback that the invoice's amounts are from
+  bool is_paid;               ///< the invoice was paid before
+  bool says_paid;             ///< the postback says paid
+  bool same_amount;           ///< amount_crypto and currency are those of the invoice
+  bool is_accepted;           ///< a person took it for right, whatever it contradicts
   bool from_api = false;      ///< it is an answer of the API
   bool is_expected = false;   ///< an answer of the API came before
   bool same_currency = true;  ///< as the invoice
@@ -185,8 +188,8 @@ struct Update {
 };
 
 /// The amounts of a paid invoice are those of a postback that says paid: the one that set paid_at, or a newer one. A form never
-/// blanks what a JSON said, and an older postback undoes nothing. A newer one that does not say paid changes the status alone. The
-/// invoice follows an accepted one. What was erased does not come back.
+/// blanks what a JSON said, and an older postback undoes nothing. A newer one that does not say paid changes the status alone.
+/// The invoice follows an accepted one. What was erased does not come back.
 constexpr Merge MergeOf(ColumnGroup group, const Update& update) noexcept {
   const bool sets_paid_at = update.says_paid && !update.is_paid;
   switch (group) {

@@ -16,20 +16,20 @@ namespace {
 
 // The ids of waiting rows, locked: $1 at most so many, $2 none of these.
 Statement select_waiting{[](const char* schema) -> const char* {
-  return psprintf("SELECT pg_catalog.array_agg(id ORDER BY attempts, id) FROM ("
-                  "SELECT id, attempts FROM %s.cc_inbox"
-                  " WHERE state OPERATOR(pg_catalog.=) ANY ('{pending,failed}'::pg_catalog.text[])"
-                  " AND id OPERATOR(pg_catalog.<>) ALL ($2)"
-                  " ORDER BY attempts, id LIMIT $1 FOR UPDATE SKIP LOCKED) AS waiting",
-                  schema);
+  return psprintf(
+      "SELECT pg_catalog.array_agg(id ORDER BY attempts, id) FROM ("
+      "SELECT id, attempts FROM %s.cc_inbox"
+      " WHERE state OPERATOR(pg_catalog.=) ANY ('{pending,failed}'::pg_catalog.text[])"
+      " AND id OPERATOR(pg_catalog.<>) ALL ($2)"
+      " ORDER BY attempts, id LIMIT $1 FOR UPDATE SKIP LOCKED) AS waiting",
+      schema);
 }};
 
 Statement select_row{[](const char* schema) -> const char* {
   StringInfoData text;
   initStringInfo(&text);
   appendStringInfoString(&text, "SELECT ");
-  for (std::size_t i = 0; i < kInboxColumnCount; ++i)
-    appendStringInfo(&text, "%s%s", i == 0 ? "" : ", ", kInboxColumns[i].name);
+  for (std::size_t i = 0; i < kInboxColumnCount; ++i) appendStringInfo(&text, "%s%s", i == 0 ? "" : ", ", kInboxColumns[i].name);
   appendStringInfo(&text, " FROM %s.cc_inbox WHERE id OPERATOR(pg_catalog.=) $1", schema);
   return text.data;
 }};
@@ -55,9 +55,10 @@ Statement update_row{[](const char* schema) -> const char* {
 
 // The body of an erased invoice.
 Statement take_body_off{[](const char* schema) -> const char* {
-  return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL"
-                  " WHERE id OPERATOR(pg_catalog.=) $1 AND (body IS NOT NULL OR raw IS NOT NULL)",
-                  schema);
+  return psprintf(
+      "UPDATE %s.cc_inbox SET body = NULL, raw = NULL"
+      " WHERE id OPERATOR(pg_catalog.=) $1 AND (body IS NOT NULL OR raw IS NOT NULL)",
+      schema);
 }};
 
 Datum ArrayOf(const Datum* ids, int count) {
@@ -81,8 +82,8 @@ bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
   InboxRow row;
   if (!ReadInboxRow(schema, id, row)) return false;
   ++batch.tried;
-  const SettleOutcome outcome = Settle(
-      {.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = false, .hold = nullptr}, row);
+  const SettleOutcome outcome =
+      Settle({.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = false, .hold = nullptr}, row);
   const bool is_early = outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables;
   batch.is_ended = is_early || outcome == SettleOutcome::kEnded;
   if (is_early || outcome == SettleOutcome::kBusy) return true;

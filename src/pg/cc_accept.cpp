@@ -27,8 +27,8 @@ InboxRow ReadAcceptableRow(Oid schema, std::int64_t id) {
   if (Execute(lock_row, schema, &parameter, 1).processed != 1 || !ReadInboxRow(schema, id, row))
     ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("there is no postback %lld", static_cast<long long>(id))));
   const std::string_view state = ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)));
-  const Reason reason = row.IsNull(InboxColumn::kReason) ? Reason::kVerified
-                                                        : ReasonFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kReason))));
+  const Reason reason =
+      row.IsNull(InboxColumn::kReason) ? Reason::kVerified : ReasonFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kReason))));
   const auto known = StateFrom(state);
   if (!known.has_value() || !IsAcceptable(*known, reason))
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -49,9 +49,14 @@ Datum Accept(FunctionCallInfo fcinfo) {
 
   const std::int64_t id = PG_GETARG_INT64(0);
   InboxRow row = ReadAcceptableRow(schema, id);
-  const SettleOutcome outcome =
-      Settle({.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = true, .hold = nullptr,
-              .acceptance = PG_GETARG_BOOL(1) ? Acceptance::kReassigned : Acceptance::kAccepted}, row);
+  const SettleOutcome outcome = Settle({.schema = schema,
+                                        .owner = owner,
+                                        .is_stored = true,
+                                        .apply_now = true,
+                                        .may_wait = true,
+                                        .hold = nullptr,
+                                        .acceptance = PG_GETARG_BOOL(1) ? Acceptance::kReassigned : Acceptance::kAccepted},
+                                       row);
   if (outcome != SettleOutcome::kDone && outcome != SettleOutcome::kOldTables)
     ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("another transaction settles a postback of this invoice")));
   const std::string_view state = ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)));

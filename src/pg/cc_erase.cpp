@@ -21,9 +21,10 @@ namespace {
 constexpr const char* kOfInvoice = "invoice_id OPERATOR(pg_catalog.=) $1 AND project OPERATOR(pg_catalog.=) $2";
 
 Statement count_waiting{[](const char* schema) -> const char* {
-  return psprintf("SELECT pg_catalog.count(*) FROM %s.cc_inbox WHERE %s"
-                  " AND state OPERATOR(pg_catalog.=) ANY ('{pending,failed,conflict}'::pg_catalog.text[])",
-                  schema, kOfInvoice);
+  return psprintf(
+      "SELECT pg_catalog.count(*) FROM %s.cc_inbox WHERE %s"
+      " AND state OPERATOR(pg_catalog.=) ANY ('{pending,failed,conflict}'::pg_catalog.text[])",
+      schema, kOfInvoice);
 }};
 
 Statement take_bodies_off{[](const char* schema) -> const char* {
@@ -74,9 +75,8 @@ void RefuseWaiting(const OwnTables& tables, const Parameter* parameters) {
 Datum Erase(FunctionCallInfo fcinfo) {
   if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invoice_id and project must not be null")));
-  const Parameter parameters[] = {{TEXTOID, PG_GETARG_DATUM(0)},
-                                  {TEXTOID, PG_GETARG_DATUM(1)},
-                                  {TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())}};
+  const Parameter parameters[] = {
+      {TEXTOID, PG_GETARG_DATUM(0)}, {TEXTOID, PG_GETARG_DATUM(1)}, {TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())}};
   const OwnTables tables = BeginRetention(fcinfo, "cc_erase");
   LockOrRaise(parameters[1].value, parameters[0].value);
   RefuseWaiting(tables, parameters);

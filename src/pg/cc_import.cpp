@@ -71,9 +71,10 @@ JsonbValue ResultOf(Jsonb* answer) {
 // --- Who, when, what ---
 
 Statement insert_log{[](const char* schema) -> const char* {
-  return psprintf("INSERT INTO %s.cc_import_log (imported_at, imported_by, project, invoice_id, outcome, error, element)"
-                  " VALUES ($1, $2, $3, $4, $5, $6, $7)",
-                  schema);
+  return psprintf(
+      "INSERT INTO %s.cc_import_log (imported_at, imported_by, project, invoice_id, outcome, error, element)"
+      " VALUES ($1, $2, $3, $4, $5, $6, $7)",
+      schema);
 }};
 
 struct Outcome {
@@ -87,14 +88,13 @@ struct Outcome {
 void Log(const DeliveryContext& context, Jsonb* element, const Outcome& outcome) {
   const bool has_error = outcome.error != nullptr;
   const bool keeps_element = outcome.outcome != ImportOutcome::kUnchanged && !outcome.is_erased;
-  const Parameter parameters[] = {
-      {TIMESTAMPTZOID, context.received_at},
-      {TEXTOID, CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false))},
-      {TEXTOID, context.project},
-      {TEXTOID, outcome.invoice_id.value, outcome.invoice_id.isnull},
-      {TEXTOID, CStringGetTextDatum(OutcomeWord(outcome.outcome))},
-      {TEXTOID, has_error ? CStringGetTextDatum(outcome.error) : Datum{0}, !has_error},
-      {JSONBOID, keeps_element ? JsonbPGetDatum(element) : Datum{0}, !keeps_element}};
+  const Parameter parameters[] = {{TIMESTAMPTZOID, context.received_at},
+                                  {TEXTOID, CStringGetTextDatum(GetUserNameFromId(GetSessionUserId(), false))},
+                                  {TEXTOID, context.project},
+                                  {TEXTOID, outcome.invoice_id.value, outcome.invoice_id.isnull},
+                                  {TEXTOID, CStringGetTextDatum(OutcomeWord(outcome.outcome))},
+                                  {TEXTOID, has_error ? CStringGetTextDatum(outcome.error) : Datum{0}, !has_error},
+                                  {JSONBOID, keeps_element ? JsonbPGetDatum(element) : Datum{0}, !keeps_element}};
   if (Execute(insert_log, context.schema, parameters, 7).processed != 1)
     ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("an import was not recorded"),
                     errdetail("A trigger or a rule of cc_import_log skipped the row.")));
@@ -124,8 +124,8 @@ ImportOutcome OutcomeOf(InvoiceChange change) {
 LockOutcome Lock(const DeliveryContext& context, const Outcome& outcome, ResourceOwner outer, bool may_wait) {
   const ResourceOwner inner = CurrentResourceOwner;
   CurrentResourceOwner = outer;
-  const LockOutcome lock = LockInvoice(ViewOf(DatumGetTextPP(context.project)),
-                                       ViewOf(DatumGetTextPP(outcome.invoice_id.value)), may_wait);
+  const LockOutcome lock =
+      LockInvoice(ViewOf(DatumGetTextPP(context.project)), ViewOf(DatumGetTextPP(outcome.invoice_id.value)), may_wait);
   CurrentResourceOwner = inner;
   return lock;
 }

@@ -60,7 +60,8 @@ Datum Receive(FunctionCallInfo fcinfo) {
   row.Set(InboxColumn::kId, OwnId(inbox, row.Value(InboxColumn::kId)));
   row.Set(InboxColumn::kReceivedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
   row.Set(InboxColumn::kAttempts, Int32GetDatum(0));
-  Settle({.schema = schema, .owner = owner, .is_stored = false, .apply_now = false, .may_wait = true, .hold = HoldOf(trigger)}, row);
+  Settle({.schema = schema, .owner = owner, .is_stored = false, .apply_now = false, .may_wait = true, .hold = HoldOf(trigger)},
+         row);
   CutLongInput(row);
   return PointerGetDatum(WithRow(inbox, trigger.tg_trigtuple, row));
 }

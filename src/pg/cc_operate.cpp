@@ -45,8 +45,8 @@ Datum ReportAsOwner(FunctionCallInfo fcinfo, const char* name, const Oid (&types
     nulls[i] = fcinfo->args[i].isnull ? 'n' : ' ';
     argument_types[i] = types[i];
   }
-  const char* const query = psprintf("SELECT * FROM %s.%s(%s)", quote_identifier(get_namespace_name(schema)), name,
-                                     count == 1 ? "$1" : "$1, $2");
+  const char* const query =
+      psprintf("SELECT * FROM %s.%s(%s)", quote_identifier(get_namespace_name(schema)), name, count == 1 ? "$1" : "$1, $2");
   const int settings = NewGUCNestLevel();
   SPI_connect();
   const int code = SPI_execute_with_args(query, count, argument_types, values, nulls, true, 0);

@@ -22,7 +22,16 @@ namespace cc::pg {
 namespace {
 
 enum class ProjectColumn : std::uint8_t {
-  kName, kSecret, kPreviousSecret, kPreviousSecretUntil, kRequireOrderId, kLeeway, kAcceptTestPayments, kNotify, kApply, kCount
+  kName,
+  kSecret,
+  kPreviousSecret,
+  kPreviousSecretUntil,
+  kRequireOrderId,
+  kLeeway,
+  kAcceptTestPayments,
+  kNotify,
+  kApply,
+  kCount
 };
 constexpr std::size_t kProjectColumnCount = static_cast<std::size_t>(ProjectColumn::kCount);
 using ProjectRow = Row<ProjectColumn, kProjectColumnCount>;
@@ -31,8 +40,14 @@ constexpr struct {
   const char* name;
   Oid type;
 } kProjectColumns[kProjectColumnCount] = {
-    {"name", TEXTOID},        {"secret", TEXTOID},   {"previous_secret", TEXTOID},      {"previous_secret_until", TIMESTAMPTZOID},
-    {"require_order_id", BOOLOID}, {"leeway", INTERVALOID}, {"accept_test_payments", BOOLOID}, {"notify", BOOLOID},
+    {"name", TEXTOID},
+    {"secret", TEXTOID},
+    {"previous_secret", TEXTOID},
+    {"previous_secret_until", TIMESTAMPTZOID},
+    {"require_order_id", BOOLOID},
+    {"leeway", INTERVALOID},
+    {"accept_test_payments", BOOLOID},
+    {"notify", BOOLOID},
     {"apply", TEXTOID},
 };
 
@@ -52,8 +67,8 @@ std::string_view TextOrEmpty(const ProjectRow& row, ProjectColumn column) {
 
 // White space at either end, also such as web pages bring along: no-break spaces and invisible ones.
 bool HasSpaceAround(std::string_view text) {
-  for (const std::string_view space :
-       {" ", "\t", "\r", "\n", "\v", "\f", "\u00A0", "\u2002", "\u2003", "\u2007", "\u2009", "\u200B", "\u202F", "\u3000", "\uFEFF"})
+  for (const std::string_view space : {" ", "\t", "\r", "\n", "\v", "\f", "\u00A0", "\u2002", "\u2003", "\u2007", "\u2009",
+                                       "\u200B", "\u202F", "\u3000", "\uFEFF"})
     if (text.starts_with(space) || text.ends_with(space)) return true;
   return false;
 }
@@ -73,7 +88,8 @@ const char* ProblemOf(const ProjectRow& row) {
   const std::string_view previous = TextOrEmpty(row, ProjectColumn::kPreviousSecret);
   const std::string_view apply = TextOrEmpty(row, ProjectColumn::kApply);
   if (name.empty()) return "name must not be empty";
-  if (pg_mbstrlen_with_len(name.data(), static_cast<int>(name.size())) > 255) return "name must not be longer than 255 characters";
+  if (pg_mbstrlen_with_len(name.data(), static_cast<int>(name.size())) > 255)
+    return "name must not be longer than 255 characters";
   if (secret.empty()) return "secret must not be empty";
   if (HasSpaceAround(secret)) return "secret must not begin or end with white space";
   if (!row.IsNull(ProjectColumn::kPreviousSecret)) {
@@ -90,8 +106,8 @@ const char* ProblemOf(const ProjectRow& row) {
 }
 
 bool HasSecret(const ProjectRow& row, std::string_view secret) {
-  return !secret.empty() && (TextOrEmpty(row, ProjectColumn::kSecret) == secret ||
-                             TextOrEmpty(row, ProjectColumn::kPreviousSecret) == secret);
+  return !secret.empty() &&
+         (TextOrEmpty(row, ProjectColumn::kSecret) == secret || TextOrEmpty(row, ProjectColumn::kPreviousSecret) == secret);
 }
 
 // A token of one project would pay in the other one as well.

@@ -21,18 +21,20 @@ constexpr const char* kIsDeleted =
     "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate}'::pg_catalog.text[]) AND token_digest IS NULL";
 // Of the others the bodies are taken off. An applied row stays, whether it spends a token or not.
 constexpr const char* kHasOldBody =
-    "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate,applied}'::pg_catalog.text[]) AND (body IS NOT NULL OR raw IS NOT NULL)";
+    "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate,applied}'::pg_catalog.text[]) AND (body IS NOT NULL OR raw IS NOT "
+    "NULL)";
 
 // The oldest rows to purge, locked: $1 received before, $2 at most so many. WHERE begins with the predicate of the index
 // cc_inbox_purge, which what is purged leaves; what waits stays in it. ORDER BY is that of this index, and of no other one.
 Statement select_due{[](const char* schema) -> const char* {
-  return psprintf("SELECT pg_catalog.array_agg(id) FILTER (WHERE is_deleted),"
-                  " pg_catalog.array_agg(id) FILTER (WHERE NOT is_deleted)"
-                  " FROM (SELECT id, %s AS is_deleted FROM %s.cc_inbox"
-                  " WHERE (body IS NOT NULL OR raw IS NOT NULL OR token_digest IS NULL) AND (%s OR %s)"
-                  " AND received_at OPERATOR(pg_catalog.<) $1"
-                  " ORDER BY received_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) AS due",
-                  kIsDeleted, schema, kIsDeleted, kHasOldBody);
+  return psprintf(
+      "SELECT pg_catalog.array_agg(id) FILTER (WHERE is_deleted),"
+      " pg_catalog.array_agg(id) FILTER (WHERE NOT is_deleted)"
+      " FROM (SELECT id, %s AS is_deleted FROM %s.cc_inbox"
+      " WHERE (body IS NOT NULL OR raw IS NOT NULL OR token_digest IS NULL) AND (%s OR %s)"
+      " AND received_at OPERATOR(pg_catalog.<) $1"
+      " ORDER BY received_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) AS due",
+      kIsDeleted, schema, kIsDeleted, kHasOldBody);
 }};
 
 Statement delete_rows{[](const char* schema) -> const char* {
@@ -49,8 +51,7 @@ Datum CutoffFrom(NullableDatum older_than) {
   static Interval day{.time = 0, .day = 1, .month = 0};
   const TimestampTz now = GetCurrentTimestamp();
   TimestampTz cutoff = now;
-  if (!older_than.isnull &&
-      DatumGetBool(DirectFunctionCall2(interval_ge, older_than.value, IntervalPGetDatum(&day))))
+  if (!older_than.isnull && DatumGetBool(DirectFunctionCall2(interval_ge, older_than.value, IntervalPGetDatum(&day))))
     cutoff = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_mi_interval, TimestampTzGetDatum(now), older_than.value));
   if (TIMESTAMP_NOT_FINITE(cutoff) || cutoff > now - 23 * USECS_PER_HOUR)
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("older_than must be one day or more, and finite")));

@@ -31,25 +31,30 @@ namespace {
 Statement select_rejected{[](const char* schema) -> const char* {
   StringInfoData text;
   initStringInfo(&text);
-  appendStringInfo(&text, "SELECT pg_catalog.array_agg(id ORDER BY id) FROM %s.cc_inbox"
-                          " WHERE state OPERATOR(pg_catalog.=) 'rejected' AND reason OPERATOR(pg_catalog.=) ANY ('{", schema);
+  appendStringInfo(&text,
+                   "SELECT pg_catalog.array_agg(id ORDER BY id) FROM %s.cc_inbox"
+                   " WHERE state OPERATOR(pg_catalog.=) 'rejected' AND reason OPERATOR(pg_catalog.=) ANY ('{",
+                   schema);
   bool is_first = true;
   for (const ReasonEntry& entry : kReasons) {
     if (!IsJudgedAgain(entry.reason)) continue;
     appendStringInfo(&text, "%s%s", is_first ? "" : ",", entry.word);
     is_first = false;
   }
-  appendStringInfoString(&text, "}'::pg_catalog.text[])"
-                                " AND (body IS NOT NULL OR raw IS NOT NULL)"  // cc_purge() leaves some without
-                                " AND ($1 IS NULL OR project OPERATOR(pg_catalog.=) $1)"
-                                " AND ($2 IS NULL OR received_at OPERATOR(pg_catalog.>=) $2)");
+  appendStringInfoString(&text,
+                         "}'::pg_catalog.text[])"
+                         " AND (body IS NOT NULL OR raw IS NOT NULL)"  // cc_purge() leaves some without
+                         " AND ($1 IS NULL OR project OPERATOR(pg_catalog.=) $1)"
+                         " AND ($2 IS NULL OR received_at OPERATOR(pg_catalog.>=) $2)");
   return text.data;
 }};
 
 // Locks the row; nothing if another session has it.
 Statement lock_row{[](const char* schema) -> const char* {
-  return psprintf("SELECT id FROM %s.cc_inbox WHERE id OPERATOR(pg_catalog.=) $1"
-                  " AND state OPERATOR(pg_catalog.=) 'rejected' FOR UPDATE SKIP LOCKED", schema);
+  return psprintf(
+      "SELECT id FROM %s.cc_inbox WHERE id OPERATOR(pg_catalog.=) $1"
+      " AND state OPERATOR(pg_catalog.=) 'rejected' FOR UPDATE SKIP LOCKED",
+      schema);
 }};
 
 // How many rows came to each outcome.
@@ -72,7 +77,8 @@ class Preview {
   }
 
   Decision Compare(const Foreseen& foreseen) {
-    if (foreseen.decision.state == State::kRejected && foreseen.decision.reason != Reason::kMissingOrderId) return foreseen.decision;
+    if (foreseen.decision.state == State::kRejected && foreseen.decision.reason != Reason::kMissingOrderId)
+      return foreseen.decision;
     bool is_spent, is_known;
     auto* const token = static_cast<SpentToken*>(hash_search(tokens_, DigestOf(foreseen.token_digest), HASH_ENTER, &is_spent));
     if (is_spent)
@@ -107,7 +113,8 @@ bool LockRow(Oid schema, std::int64_t id) {
 State StateOf(const InboxRow& row) { return *StateFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)))); }
 
 Reason ReasonOf(const InboxRow& row) {
-  return row.IsNull(InboxColumn::kReason) ? Reason::kVerified : ReasonFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kReason))));
+  return row.IsNull(InboxColumn::kReason) ? Reason::kVerified
+                                          : ReasonFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kReason))));
 }
 
 // Settles the row if it verifies now. True if the transaction can settle more.
@@ -153,9 +160,11 @@ Datum Reverify(FunctionCallInfo fcinfo) {
   const Oid owner = SwitchToTableOwner(inbox);
   RequireReadCommitted();
 
-  SettleRequest request{.schema = schema, .owner = owner, .is_stored = true, .apply_now = false, .may_wait = false, .hold = nullptr};
+  SettleRequest request{
+      .schema = schema, .owner = owner, .is_stored = true, .apply_now = false, .may_wait = false, .hold = nullptr};
   request.leeway = PG_ARGISNULL(2) ? nullptr : PG_GETARG_INTERVAL_P(2);
-  const Parameter parameters[] = {{TEXTOID, fcinfo->args[0].value, PG_ARGISNULL(0)}, {TIMESTAMPTZOID, fcinfo->args[1].value, PG_ARGISNULL(1)}};
+  const Parameter parameters[] = {{TEXTOID, fcinfo->args[0].value, PG_ARGISNULL(0)},
+                                  {TIMESTAMPTZOID, fcinfo->args[1].value, PG_ARGISNULL(1)}};
   Datum* ids;
   const int count = ElementsOf(FirstArray(Execute(select_rejected, schema, parameters, 2)), &ids);
 

@@ -21,7 +21,17 @@ namespace {
 
 // The columns of the type cc_postback.
 enum class PostbackColumn : std::uint8_t {
-  kVerified, kReason, kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kTokenExpiresAt, kClaims, kPayload, kCount
+  kVerified,
+  kReason,
+  kStatus,
+  kInvoiceId,
+  kAmountCrypto,
+  kCurrency,
+  kOrderId,
+  kTokenExpiresAt,
+  kClaims,
+  kPayload,
+  kCount
 };
 using PostbackRow = Row<PostbackColumn, static_cast<std::size_t>(PostbackColumn::kCount)>;
 
@@ -64,8 +74,8 @@ Datum ParsePostback(FunctionCallInfo fcinfo, bool is_utf8) {
   Verification verification = ReadWithoutVerifying(RequestFrom(ArgumentOrNull(fcinfo, 0), is_utf8, ArgumentOrNull(fcinfo, 1)));
   const Jsonb* const payload = MakePayload(verification.postback);
   if (payload == nullptr)
-    ereport(ERROR, (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-                    errmsg("malformed postback: %s", ReasonWord(verification.reason))));
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_TEXT_REPRESENTATION), errmsg("malformed postback: %s", ReasonWord(verification.reason))));
   FreeVerification(verification);
   PG_RETURN_JSONB_P(payload);
 }

@@ -33,7 +33,7 @@ struct ConstraintTrigger {
 
 ConstraintTrigger* triggers;
 int trigger_count;
-std::uint64_t changes = 1;  // of constraints, so far
+std::uint64_t changes = 1;   // of constraints, so far
 std::uint64_t known_at = 0;  // the number of changes when the triggers were read
 
 void NoteChange(Datum, int, uint32) { ++changes; }

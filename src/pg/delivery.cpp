@@ -28,8 +28,7 @@ Datum DigestDatum(std::string_view bytes) {
 Datum TextListDatum(const Document& document, const Node& array) {
   auto* const elements = static_cast<Datum*>(palloc(array.size * sizeof(Datum)));
   for (std::uint32_t i = 0; i < array.size; ++i) elements[i] = TextDatum(document.TextOf((&array)[i + 1]));
-  return PointerGetDatum(
-      construct_array(elements, static_cast<int>(array.size), TEXTOID, -1, false, TYPALIGN_INT));
+  return PointerGetDatum(construct_array(elements, static_cast<int>(array.size), TEXTOID, -1, false, TYPALIGN_INT));
 }
 
 void SetInfoColumn(const Document& document, const Node& node, std::size_t column, InvoiceRow& invoice) {
@@ -76,8 +75,8 @@ void SetInfoFromPayload(Jsonb* payload, Delivery& delivery) {
     SetInfo(JsonbValueToJsonb(&value), delivery);
 }
 
-// Some stacks send invoice_info as a JSON text, in a form and in JSON. A text that only looks like JSON confirms nothing; any other
-// says nothing: a form has the names of the members there.
+// Some stacks send invoice_info as a JSON text, in a form and in JSON. A text that only looks like JSON confirms nothing; any
+// other says nothing: a form has the names of the members there.
 void SetInfoFromText(std::string_view json, Delivery& delivery) {
   if (!Trim(json).starts_with('{')) return;
   delivery.confirms_success = false;
@@ -142,7 +141,8 @@ Delivery MakeDelivery(const Verification& verification) {
   if (delivery.reason != Reason::kVerified) return delivery;
   SetColumns(verification.postback, delivery);
   if (verification.token_workspace.text != nullptr)
-    delivery.invoice.Set(InvoiceColumnIndex("token_expires_at"), TimestampDatum(static_cast<std::int64_t>(verification.token.times.expires_at)));
+    delivery.invoice.Set(InvoiceColumnIndex("token_expires_at"),
+                         TimestampDatum(static_cast<std::int64_t>(verification.token.times.expires_at)));
   return delivery;
 }
 

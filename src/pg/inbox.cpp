@@ -41,17 +41,13 @@ namespace {
 
 constexpr std::size_t Index(InboxColumn column) { return InboxRow::Index(column); }
 
-const varlena* DetoastedOrNull(NullableDatum value) {
-  return value.isnull ? nullptr : PG_DETOAST_DATUM_PACKED(value.value);
-}
+const varlena* DetoastedOrNull(NullableDatum value) { return value.isnull ? nullptr : PG_DETOAST_DATUM_PACKED(value.value); }
 
 // Bytes of a text or bytea, without detoasting it.
 std::size_t SizeOf(Datum value) { return toast_raw_datum_size(value) - VARHDRSZ; }
 
 // At most `size` bytes from the front.
-const varlena* Prefix(Datum value, std::size_t size) {
-  return PG_DETOAST_DATUM_SLICE(value, 0, static_cast<int>(size));
-}
+const varlena* Prefix(Datum value, std::size_t size) { return PG_DETOAST_DATUM_SLICE(value, 0, static_cast<int>(size)); }
 
 // A text of at most kMaxNameLength characters has at most this many bytes.
 constexpr std::size_t kMaxNameBytes = static_cast<std::size_t>(kMaxNameLength) * 4;
@@ -152,8 +148,9 @@ Datum OwnId(Relation inbox, Datum given) {
   if (id != DatumGetInt64(DirectFunctionCall1(currval_oid, sequence)) || id == last_id)
     id = DatumGetInt64(DirectFunctionCall1(nextval_oid, sequence));
   if (HasRow(inbox, Int64GetDatum(id)))
-    ereport(ERROR, (errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("cc_inbox has a row with id %lld already", static_cast<long long>(id)),
-                    errdetail("The sequence of the column id is behind the rows."), errhint("SELECT cc_setup() sets it right.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("cc_inbox has a row with id %lld already", static_cast<long long>(id)),
+             errdetail("The sequence of the column id is behind the rows."), errhint("SELECT cc_setup() sets it right.")));
   last_id = id;
   return Int64GetDatum(id);
 }
@@ -163,8 +160,8 @@ InboxInput InputOf(const InboxRow& row) {
   const InboxColumn column = row.IsNull(InboxColumn::kBody) ? InboxColumn::kRaw : InboxColumn::kBody;
   InboxInput input{.bytes = nullptr, .is_text = column == InboxColumn::kBody, .content_type = nullptr};
   if (!row.IsNull(column))
-    input.bytes = SizeOf(row.Value(column)) > kMaxBodySize ? Prefix(row.Value(column), kMaxBodySize + 1)
-                                                           : DetoastedOrNull(row.At(column));
+    input.bytes =
+        SizeOf(row.Value(column)) > kMaxBodySize ? Prefix(row.Value(column), kMaxBodySize + 1) : DetoastedOrNull(row.At(column));
   input.content_type = CutLength(row.At(InboxColumn::kContentType)) > 0 ? cstring_to_text(kUnsupported)
                                                                         : DetoastedOrNull(row.At(InboxColumn::kContentType));
   return input;

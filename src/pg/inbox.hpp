@@ -13,8 +13,22 @@ namespace cc::pg {
 
 /// The columns, in the order of the table.
 enum class InboxColumn : std::uint8_t {
-  kId, kProject, kReceivedAt, kContentType, kBody, kRaw, kState, kReason, kInvoiceId, kTokenDigest, kContentDigest,
-  kTokenExpiresAt, kError, kAttempts, kAppliedAt, kCount
+  kId,
+  kProject,
+  kReceivedAt,
+  kContentType,
+  kBody,
+  kRaw,
+  kState,
+  kReason,
+  kInvoiceId,
+  kTokenDigest,
+  kContentDigest,
+  kTokenExpiresAt,
+  kError,
+  kAttempts,
+  kAppliedAt,
+  kCount
 };
 inline constexpr std::size_t kInboxColumnCount = static_cast<std::size_t>(InboxColumn::kCount);
 using InboxRow = Row<InboxColumn, kInboxColumnCount>;
@@ -37,8 +51,8 @@ InboxRow ReadInsertedRow(Relation inbox, HeapTuple tuple);
 /// The tuple with the values of `row`.
 HeapTuple WithRow(Relation inbox, HeapTuple tuple, const InboxRow& row);
 
-/// The id that the row may have: the value that the table's sequence just gave to this session, otherwise its next one, so that no
-/// client chooses an id. ERROR 23505 if a row has it already: the sequence is behind.
+/// The id that the row may have: the value that the table's sequence just gave to this session, otherwise its next one, so that
+/// no client chooses an id. ERROR 23505 if a row has it already: the sequence is behind.
 Datum OwnId(Relation inbox, Datum given);
 
 /// The body and the content type that verification is to see. A long one is never looked at as a whole: of a body over

@@ -216,8 +216,7 @@ PaymentStatus StatusOf(const InvoiceRow& row) {
 
 // `is_test` is what the postback says, or, where it does not, what the invoice said before.
 bool SaysPaid(const DeliveryContext& context, const Delivery& delivery, NullableDatum is_test) {
-  return IsPaid(TextOrEmpty(delivery.invoice, kStatus), delivery.confirms_success, IsTrue(is_test),
-                context.accept_test_payments);
+  return IsPaid(TextOrEmpty(delivery.invoice, kStatus), delivery.confirms_success, IsTrue(is_test), context.accept_test_payments);
 }
 
 void SetPayment(InvoiceRow& row) {
@@ -269,8 +268,8 @@ Agreement Compare(const InvoiceRow& given, const InvoiceRow& known, std::size_t 
   return CompareNumbers(given.values[column], known.values[column]) == 0 ? Agreement::kSame : Agreement::kOther;
 }
 
-// Of the API and a postback, whichever came second. The API may correct what it said itself, and, as long as nothing is paid, what
-// a postback said.
+// Of the API and a postback, whichever came second. The API may correct what it said itself, and, as long as nothing is paid,
+// what a postback said.
 Contradiction FindOtherPrice(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known) {
   const bool is_expected = !known.nulls[kExpectedAt];
   const bool counts = context.from_api ? !is_expected && !known.nulls[kPaidAt] : is_expected;
@@ -283,9 +282,8 @@ Contradiction FindOtherPrice(const DeliveryContext& context, const InvoiceRow& g
 Contradiction FindContradiction(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known,
                                 bool says_paid) {
   const bool is_paid = !known.nulls[kPaidAt] && (says_paid || !context.from_api);
-  const Contradiction found =
-      cc::FindContradiction(is_paid, Differ(given, known, kOrderId), Differ(given, known, kCurrency),
-                            CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) < 0);
+  const Contradiction found = cc::FindContradiction(is_paid, Differ(given, known, kOrderId), Differ(given, known, kCurrency),
+                                                    CompareNumbers(given.values[kAmountCrypto], known.values[kAmountCrypto]) < 0);
   return found == Contradiction::kNone ? FindOtherPrice(context, given, known) : found;
 }
 
@@ -313,7 +311,8 @@ bool IsNewer(const DeliveryContext& context, const InvoiceRow& given, const Invo
 // Amounts that are from an answer of the API have no exp, like the answer.
 bool IsNewerAmount(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known) {
   if (context.from_api) return IsNewer(context, given, known);
-  const TimestampTz amounts = DatumGetTimestampTz(known.values[known.nulls[kAmountsExpireAt] ? kTokenExpiresAt : kAmountsExpireAt]);
+  const TimestampTz amounts =
+      DatumGetTimestampTz(known.values[known.nulls[kAmountsExpireAt] ? kTokenExpiresAt : kAmountsExpireAt]);
   if (TIMESTAMP_IS_NOBEGIN(amounts))
     return known.nulls[kImportedAt] ||
            IsNewerThanAnswer(DatumGetTimestampTz(context.received_at), DatumGetTimestampTz(known.values[kImportedAt]));
@@ -435,8 +434,7 @@ bool IsInvoiceTableCurrent(Oid schema) {
 InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delivery) {
   const Relation table = OpenTable(context.schema, "cc_invoice");
   const Snapshot now = TakeLatestSnapshot();
-  Scan scan(table, now,
-            {{"invoice_id", TEXTOID, delivery.invoice.values[kInvoiceId]}, {"project", TEXTOID, context.project}});
+  Scan scan(table, now, {{"invoice_id", TEXTOID, delivery.invoice.values[kInvoiceId]}, {"project", TEXTOID, context.project}});
   const HeapTuple row = scan.Next();
   InvoiceLookup found{};
   if (row != nullptr)

@@ -39,11 +39,11 @@ InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delive
 /// What became of the invoice.
 enum class InvoiceChange : std::uint8_t { kNone, kMade, kUpdated, kPaid };
 
-/// Makes the invoice, or brings it up to date, fires the merchant's triggers and checks the constraints that are deferred. Returns
-/// nullptr, or, where nothing changed because the delivery contradicts the invoice, the field and its values. The merchant's code
-/// sees a search_path that nobody who delivers can choose, and leaves no setting behind. The caller holds the lock of the invoice.
-/// ERROR 55000 for an accepted one that would need kReassigned.
-/// An answer of the API that says nothing new changes nothing, and fires nothing.
+/// Makes the invoice, or brings it up to date, fires the merchant's triggers and checks the constraints that are deferred.
+/// Returns nullptr, or, where nothing changed because the delivery contradicts the invoice, the field and its values. The
+/// merchant's code sees a search_path that nobody who delivers can choose, and leaves no setting behind. The caller holds the
+/// lock of the invoice. ERROR 55000 for an accepted one that would need kReassigned. An answer of the API that says nothing new
+/// changes nothing, and fires nothing.
 const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known,
                           InvoiceChange* change = nullptr);
 

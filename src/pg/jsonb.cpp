@@ -68,7 +68,7 @@ class JsonbWriter {
 
   // A container's header and the place of its JEntries, which are filled in as its children are written.
   struct Entries {
-    char* first;        // may stand at any address that is a multiple of four
+    char* first;  // may stand at any address that is a multiple of four
     std::uint32_t done = 0;
     std::uint32_t total_length = 0;
   };
@@ -164,8 +164,7 @@ class JsonbWriter {
     Member* const last = SortMembers(object, members != RootMembers::kAsIs);
     free_member_ = last;
     std::uint32_t names = 0;
-    for (const Member* member = first; member < last; ++member)
-      names += member == first || !SameName(member[-1], *member);
+    for (const Member* member = first; member < last; ++member) names += member == first || !SameName(member[-1], *member);
 
     Entries entries = Begin(names | JB_FOBJECT, 2 * names);
     for (const Member* member = first; member < last; ++member)
@@ -192,7 +191,7 @@ class JsonbWriter {
   const Document& document_;
   char* buffer_;
   char* end_;
-  Member* members_;      // room for all objects that are open at a time: each takes its share from free_member_ on
+  Member* members_;  // room for all objects that are open at a time: each takes its share from free_member_ on
   Member* free_member_;
 };
 static_assert(std::is_trivially_destructible_v<JsonbWriter>);

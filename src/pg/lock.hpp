@@ -19,8 +19,8 @@ inline constexpr int kMaxLockWait = 3000;
 enum class LockOutcome : std::uint8_t { kHeld, kBusy, kTooMany };
 
 /// Locks an invoice of a project for the current resource owner. Without `may_wait`, kBusy at once if another transaction holds
-/// it. With it, ERROR 55P03 after kMaxLockWait, 40P01 for a deadlock, 57014 for a cancel: the caller is in a subtransaction of its
-/// own. A hash collision only causes unnecessary waiting.
+/// it. With it, ERROR 55P03 after kMaxLockWait, 40P01 for a deadlock, 57014 for a cancel: the caller is in a subtransaction of
+/// its own. A hash collision only causes unnecessary waiting.
 LockOutcome LockInvoice(std::string_view project, std::string_view invoice_id, bool may_wait);
 
 /// Lets one session at a time store secrets. ERROR as LockInvoice with `may_wait`, and 54000 for kTooMany.

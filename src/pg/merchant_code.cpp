@@ -20,9 +20,8 @@ void SetSearchPath(Oid schema) {
 }
 
 // The number of cursors that outlive their transaction.
-Statement count_cursors{[](const char*) -> const char* {
-  return "SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable";
-}};
+Statement count_cursors{
+    [](const char*) -> const char* { return "SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable"; }};
 
 std::int64_t CountHoldableCursors(Oid schema) {
   const ResultRow row = Execute(count_cursors, schema, nullptr, 0).first;
@@ -30,7 +29,8 @@ std::int64_t CountHoldableCursors(Oid schema) {
   return DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
 }
 
-// SET ROLE does not bind a superuser: code that runs at commit can RESET ROLE. So the merchant's code may leave none behind there.
+// SET ROLE does not bind a superuser: code that runs at commit can RESET ROLE. So the merchant's code may leave none behind
+// there.
 bool MayLeaveNoCode(Oid owner) { return superuser_arg(GetSessionUserId()) && !superuser_arg(owner); }
 
 }  // namespace

@@ -13,8 +13,7 @@ Numeric MakeNumeric(const Decimal& decimal) {
                                  : int64_div_fast_to_numeric(digits, static_cast<int>(-decimal.exponent));
   char* const text = static_cast<char*>(palloc(decimal.integer_text.size() + decimal.fraction_text.size() + 24));
   WriteDecimal(decimal, text);
-  const Datum numeric =
-      DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+  const Datum numeric = DirectFunctionCall3(numeric_in, CStringGetDatum(text), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
   pfree(text);
   return DatumGetNumeric(numeric);
 }

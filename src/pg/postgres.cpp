@@ -6,8 +6,8 @@ extern "C" {
 #include "access/toast_internals.h"
 #include "funcapi.h"
 #include "storage/proc.h"
-#include "utils/memutils.h"
 #include "utils/builtins.h"
+#include "utils/memutils.h"
 #include "utils/typcache.h"
 
 // PostgreSQL 18 leaves members out of it.

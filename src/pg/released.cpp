@@ -55,6 +55,12 @@ PGDLLEXPORT Datum cc_read_delivery(PG_FUNCTION_ARGS) { return cc::pg::RowOfNulls
 PGDLLEXPORT Datum cc_deliver(PG_FUNCTION_ARGS) { return cc::pg::RowOfNulls(fcinfo); }
 
 // 0.1.0: called by cc_update_invoice, which only the library of 0.1.0 called.
-PGDLLEXPORT Datum cc_is_paid(PG_FUNCTION_ARGS) { (void) fcinfo; cc::pg::RaiseOldSql(); }
-PGDLLEXPORT Datum cc_payment(PG_FUNCTION_ARGS) { (void) fcinfo; cc::pg::RaiseOldSql(); }
+PGDLLEXPORT Datum cc_is_paid(PG_FUNCTION_ARGS) {
+  (void)fcinfo;
+  cc::pg::RaiseOldSql();
+}
+PGDLLEXPORT Datum cc_payment(PG_FUNCTION_ARGS) {
+  (void)fcinfo;
+  cc::pg::RaiseOldSql();
+}
 }

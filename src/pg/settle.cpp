@@ -78,7 +78,8 @@ Delivery Verify(const SettleRequest& request, const InboxRow& row, const Project
   if (!project.previous_secret_until.isnull && !project.previous_secret.isnull &&
       DatumGetTimestampTz(project.previous_secret_until.value) > received_at)
     input.secrets[input.secret_count++] = SecretFrom(project.previous_secret);
-  const NullableDatum leeway = request.leeway == nullptr ? project.leeway : NullableDatum{IntervalPGetDatum(request.leeway), false};
+  const NullableDatum leeway =
+      request.leeway == nullptr ? project.leeway : NullableDatum{IntervalPGetDatum(request.leeway), false};
   input.clock = ClockFrom(row.At(InboxColumn::kReceivedAt), leeway);
   const InboxInput body = InputOf(row);
   input.request = RequestFrom(body.bytes, body.is_text, body.content_type);
@@ -102,7 +103,8 @@ Delivery Refused(Reason reason) {
 Delivery VerifyUnlessProven(const SettleRequest& request, const InboxRow& row, const Project* project) {
   if (HasProof(row)) {
     Delivery delivery = Read(row);
-    if (delivery.reason == Reason::kVerified && BytesOf(delivery.content_digest) == BytesOf(row.Value(InboxColumn::kContentDigest))) {
+    if (delivery.reason == Reason::kVerified &&
+        BytesOf(delivery.content_digest) == BytesOf(row.Value(InboxColumn::kContentDigest))) {
       delivery.invoice.Set(InvoiceColumnIndex("token_expires_at"), row.At(InboxColumn::kTokenExpiresAt));
       return delivery;
     }
@@ -114,8 +116,8 @@ Delivery VerifyUnlessProven(const SettleRequest& request, const InboxRow& row, c
 void Refuse(InboxRow& row, Reason reason) {
   if (HasProof(row)) {
     SetState(row, State::kPending, Reason::kVerified);
-    SetText(row, InboxColumn::kError, psprintf("the stored body is not the one that was verified, and does not verify now: %s",
-                                               ReasonWord(reason)));
+    SetText(row, InboxColumn::kError,
+            psprintf("the stored body is not the one that was verified, and does not verify now: %s", ReasonWord(reason)));
   } else {
     SetState(row, State::kRejected, reason);
     row.SetNull(InboxColumn::kError);
@@ -140,14 +142,11 @@ struct {
 } limit;
 
 Patience CurrentPatience() {
-  const bool is_current =
-      limit.transaction == CurrentTransaction() && limit.statement == GetCurrentStatementStartTimestamp();
+  const bool is_current = limit.transaction == CurrentTransaction() && limit.statement == GetCurrentStatementStartTimestamp();
   return is_current ? limit.patience : Patience::kWait;
 }
 
-void LimitPatience(Patience patience) {
-  limit = {CurrentTransaction(), GetCurrentStatementStartTimestamp(), patience};
-}
+void LimitPatience(Patience patience) { limit = {CurrentTransaction(), GetCurrentStatementStartTimestamp(), patience}; }
 
 // --- 2. Lock ---
 
@@ -201,10 +200,11 @@ class OtherRows {
 
   // A row of this content, which makes it a duplicate. A pending one without token_digest is not decided itself.
   bool FindSameContent(const InboxRow& row, State state, Judgement& judgement) const {
-    Scan scan(inbox_, snapshot_, {{"invoice_id", TEXTOID, row.Value(InboxColumn::kInvoiceId)},
-                                  {"project", TEXTOID, row.Value(InboxColumn::kProject)},
-                                  {"content_digest", BYTEAOID, row.Value(InboxColumn::kContentDigest)},
-                                  {"state", TEXTOID, CStringGetTextDatum(StateWord(state))}});
+    Scan scan(inbox_, snapshot_,
+              {{"invoice_id", TEXTOID, row.Value(InboxColumn::kInvoiceId)},
+               {"project", TEXTOID, row.Value(InboxColumn::kProject)},
+               {"content_digest", BYTEAOID, row.Value(InboxColumn::kContentDigest)},
+               {"state", TEXTOID, CStringGetTextDatum(StateWord(state))}});
     HeapTuple found;
     do found = NextOther(scan);
     while (found != nullptr && state == State::kPending && ColumnOf(inbox_, found, "token_digest", BYTEAOID).isnull);
@@ -260,10 +260,10 @@ struct Progress {
   State state = State::kPending;
   Reason reason = Reason::kVerified;
   const char* error = nullptr;
-  bool is_locking = false;    // an error comes from waiting for a lock, not from the merchant's code
+  bool is_locking = false;  // an error comes from waiting for a lock, not from the merchant's code
   bool spends_token = false;
-  bool is_tried = false;      // to apply it
-  bool is_erased = false;     // its invoice is
+  bool is_tried = false;   // to apply it
+  bool is_erased = false;  // its invoice is
 };
 
 void KeepPending(Progress& progress, const char* why) {
@@ -312,8 +312,7 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   if (request.acceptance != Acceptance::kNone) return Apply(context, delivery, progress);
   const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
   progress.spends_token = !judgement.is_token_spent;
-  if (judgement.is_hidden)
-    return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
+  if (judgement.is_hidden) return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
   progress.state = judgement.decision.state;
   progress.reason = judgement.decision.reason;
   if (progress.state == State::kDuplicate) progress.is_erased = FindInvoice(context, delivery).is_erased;
@@ -354,11 +353,9 @@ void SetOutcome(InboxRow& row, const Delivery& delivery, const Progress& progres
   SetState(row, progress.state, progress.reason);
   SetText(row, InboxColumn::kError, progress.error);
   if (progress.spends_token) row.Set(InboxColumn::kTokenDigest, delivery.token_digest);
-  if (progress.is_tried)
-    row.Set(InboxColumn::kAttempts, Int32GetDatum(DatumGetInt32(row.Value(InboxColumn::kAttempts)) + 1));
+  if (progress.is_tried) row.Set(InboxColumn::kAttempts, Int32GetDatum(DatumGetInt32(row.Value(InboxColumn::kAttempts)) + 1));
   row.SetNull(InboxColumn::kAppliedAt);
-  if (progress.state == State::kApplied)
-    row.Set(InboxColumn::kAppliedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
+  if (progress.state == State::kApplied) row.Set(InboxColumn::kAppliedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
   if (!KeepsBody(progress.state, progress.is_erased)) {
     row.SetNull(InboxColumn::kBody);
     row.SetNull(InboxColumn::kRaw);
@@ -387,8 +384,7 @@ SettleOutcome Settle(const SettleRequest& request, InboxRow& row) {
     KeepPending(progress, "the stored body has another token than the one that this row spent");
   } else {
     const ResourceOwner outer = CurrentResourceOwner;
-    ErrorData* const error =
-        InSubtransaction([&] { DecideAndApply(request, row, delivery, project, outer, progress); });
+    ErrorData* const error = InSubtransaction([&] { DecideAndApply(request, row, delivery, project, outer, progress); });
     if (error != nullptr && IsRefusedToPerson(request, *error)) ReThrowError(error);
     if (error != nullptr) NoteError(row, *error, progress);
   }

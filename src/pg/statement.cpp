@@ -15,8 +15,7 @@ void Prepare(Statement& statement, const char* schema, const Parameter* paramete
   Oid types[kMaxParameters];
   for (int i = 0; i < count; ++i) types[i] = parameters[i].type;
   // A generic plan at once: what is found here is found by keys, whatever their values.
-  const SPIPlanPtr plan =
-      SPI_prepare_cursor(statement.text(quote_identifier(schema)), count, types, CURSOR_OPT_GENERIC_PLAN);
+  const SPIPlanPtr plan = SPI_prepare_cursor(statement.text(quote_identifier(schema)), count, types, CURSOR_OPT_GENERIC_PLAN);
   if (plan == nullptr || SPI_keepplan(plan) != 0) elog(ERROR, "could not prepare: %s", SPI_result_code_string(SPI_result));
   statement.plan = plan;
   namestrcpy(&statement.schema, schema);

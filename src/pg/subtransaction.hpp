@@ -12,8 +12,8 @@ extern "C" {
 namespace cc::pg {
 
 /// Runs `work`. An ERROR in it undoes what it did, and is returned, in the current memory context; nullptr if there was none.
-/// `work` may set variables outside of itself only through references. As PL/pgSQL does it for a block with EXCEPTION. The error's
-/// context ends here: that of the caller may hold what the caller inserted.
+/// `work` may set variables outside of itself only through references. As PL/pgSQL does it for a block with EXCEPTION. The
+/// error's context ends here: that of the caller may hold what the caller inserted.
 template <typename Work>
 ErrorData* InSubtransaction(const Work& work) {
   static_assert(std::is_trivially_destructible_v<Work>);

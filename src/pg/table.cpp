@@ -225,8 +225,8 @@ Oid TableIn(Oid schema, const char* name) {
 
 void RefuseOtherThanOrdinary(Relation table) {
   if (table->rd_rel->relkind != RELKIND_RELATION)
-    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                    errmsg("\"%s\" is not an ordinary table", RelationGetRelationName(table))));
+    ereport(ERROR,
+            (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not an ordinary table", RelationGetRelationName(table))));
   if (IsDistributed(RelationGetRelid(table)))
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is a Citus table", RelationGetRelationName(table)),
                     errdetail("Citus keeps its rows on other nodes, where a postback could be applied twice."),

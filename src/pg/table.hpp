@@ -67,8 +67,8 @@ struct Key {
   Datum value;
 };
 
-/// The rows with these keys, by an index that begins with these columns, whatever its name; the first of them decides if there are
-/// several. Without one all rows are read, and the server's log says so.
+/// The rows with these keys, by an index that begins with these columns, whatever its name; the first of them decides if there
+/// are several. Without one all rows are read, and the server's log says so.
 class Scan {
  public:
   Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys);

@@ -10,8 +10,7 @@ namespace {
 // Static: it outlives every error, so no longjmp skips its destructor, and the next call finds its key kept.
 HmacSha256 backend_hmac;
 
-constexpr std::int64_t kUnixEpochToPostgres =
-    static_cast<std::int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
+constexpr std::int64_t kUnixEpochToPostgres = static_cast<std::int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 [[noreturn]] void RaiseCryptoFailure() {
   // OpenSSL's own message is left out on purpose: nothing about keys belongs in a log.

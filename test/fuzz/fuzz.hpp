@@ -111,10 +111,11 @@ inline void CheckBody(std::string_view body, bool is_json) {
     if (expected->is_read) RequireSameTree(postback.document, postback.document.root(), expected->root);
     if (postback.reason == Reason::kVerified) {
       const Fields& fields = postback.fields;
-      REQUIRE(fields.status == expected->status && fields.invoice_id == expected->invoice_id && fields.currency == expected->currency &&
-              fields.order_id == expected->order_id && fields.token == expected->token);
+      REQUIRE(fields.status == expected->status && fields.invoice_id == expected->invoice_id &&
+              fields.currency == expected->currency && fields.order_id == expected->order_id && fields.token == expected->token);
       const reference::Number amount = *reference::ReadNumber(expected->amount);
-      REQUIRE(fields.amount_crypto.integer_digits == amount.integer_digits() && fields.amount_crypto.decimals == amount.decimals());
+      REQUIRE(fields.amount_crypto.integer_digits == amount.integer_digits() &&
+              fields.amount_crypto.decimals == amount.decimals());
     }
   }
   if (postback.reason == Reason::kVerified) CheckToken(postback);

@@ -121,7 +121,8 @@ Value Expected(const Value& value, bool is_root, bool is_form, bool without_toke
     const bool as_array = is_root && is_form && without_token && same.size() > 1;
     expected.members.push_back({name, as_array ? Value{Value::kArray, {}, same, {}} : same.back()});
   }
-  std::sort(expected.members.begin(), expected.members.end(), [](const auto& a, const auto& b) { return ComesBefore(a.name, b.name); });
+  std::sort(expected.members.begin(), expected.members.end(),
+            [](const auto& a, const auto& b) { return ComesBefore(a.name, b.name); });
   return expected;
 }
 
@@ -143,9 +144,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string body = reference::Trim(std::string(reinterpret_cast<const char*>(data) + 1, size - 1));
   const test::ExactWorkspace workspace = test::ExactWorkspace::ForBody(body.size());
   Document document;
-  if (!IsUtf8(body) || !(is_form ? ParseForm(body, workspace.get(), document) : ParseJson(body, workspace.get(), document))) return 0;
+  if (!IsUtf8(body) || !(is_form ? ParseForm(body, workspace.get(), document) : ParseJson(body, workspace.get(), document)))
+    return 0;
 
-  const pg::RootMembers members = !without_token ? pg::RootMembers::kAsIs : is_form ? pg::RootMembers::kFormWithoutToken : pg::RootMembers::kJsonWithoutToken;
+  const pg::RootMembers members = !without_token ? pg::RootMembers::kAsIs
+                                  : is_form      ? pg::RootMembers::kFormWithoutToken
+                                                 : pg::RootMembers::kJsonWithoutToken;
   const std::unique_ptr<Jsonb, decltype(&std::free)> jsonb(pg::MakeJsonb(document, document.root(), members), &std::free);
   const Value written = ReadContainer(VARDATA(jsonb.get()), VARSIZE(jsonb.get()) - VARHDRSZ);
   Value sent;

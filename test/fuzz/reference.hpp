@@ -32,7 +32,11 @@ inline std::optional<std::vector<std::uint32_t>> CodePoints(std::string_view byt
   std::vector<std::uint32_t> points;
   for (std::size_t i = 0; i < bytes.size();) {
     const auto lead = static_cast<unsigned char>(bytes[i++]);
-    const int more = lead < 0x80 ? 0 : lead >= 0xC0 && lead < 0xE0 ? 1 : lead >= 0xE0 && lead < 0xF0 ? 2 : lead >= 0xF0 && lead < 0xF8 ? 3 : -1;
+    const int more = lead < 0x80                   ? 0
+                     : lead >= 0xC0 && lead < 0xE0 ? 1
+                     : lead >= 0xE0 && lead < 0xF0 ? 2
+                     : lead >= 0xF0 && lead < 0xF8 ? 3
+                                                   : -1;
     if (more < 0) return std::nullopt;
     std::uint32_t point = more == 0 ? lead : lead & (0x3FU >> more);
     for (int k = 0; k < more; ++k, ++i) {
@@ -53,7 +57,9 @@ struct Number {
   std::string digits;         // without zeros at either end; empty: 0
   std::int64_t exponent = 0;  // of the last digit; beyond 10^12 it is cut
   std::int64_t scale = 0;     // decimals as spelled, zeros at the end too
-  std::int64_t integer_digits() const { return digits.empty() ? 0 : std::max<std::int64_t>(0, static_cast<std::int64_t>(digits.size()) + exponent); }
+  std::int64_t integer_digits() const {
+    return digits.empty() ? 0 : std::max<std::int64_t>(0, static_cast<std::int64_t>(digits.size()) + exponent);
+  }
   std::int64_t decimals() const { return digits.empty() ? 0 : std::max<std::int64_t>(0, -exponent); }
 };
 
@@ -81,7 +87,8 @@ inline std::optional<Number> ReadNumber(const std::string& text) {
   }
   if (at != text.size()) return std::nullopt;
   power.erase(0, std::min(power.find_first_not_of('0'), power.size() - 1));
-  number.exponent = (power.size() > 12 ? 1'000'000'000'000 : std::stoll(power)) * (down ? -1 : 1) - static_cast<std::int64_t>(fraction.size());
+  number.exponent =
+      (power.size() > 12 ? 1'000'000'000'000 : std::stoll(power)) * (down ? -1 : 1) - static_cast<std::int64_t>(fraction.size());
   const std::int64_t scale = std::max<std::int64_t>(0, -number.exponent);
   number.digits = whole + fraction;
   number.digits.erase(0, std::min(number.digits.find_first_not_of('0'), number.digits.size()));
@@ -99,7 +106,9 @@ inline __int128 Microseconds(const Number& number) {
   if (number.integer_digits() > 18) return number.negative ? -far : far;
   __int128 value = 0;
   const std::int64_t keep = static_cast<std::int64_t>(number.digits.size()) + number.exponent + 6;
-  for (std::int64_t i = 0; i < keep; ++i) value = value * 10 + (i < static_cast<std::int64_t>(number.digits.size()) ? number.digits[static_cast<std::size_t>(i)] - '0' : 0);
+  for (std::int64_t i = 0; i < keep; ++i)
+    value =
+        value * 10 + (i < static_cast<std::int64_t>(number.digits.size()) ? number.digits[static_cast<std::size_t>(i)] - '0' : 0);
   const bool has_more = keep < static_cast<std::int64_t>(number.digits.size());
   return number.negative ? -value : value + has_more;
 }
@@ -110,9 +119,9 @@ struct Member;
 
 struct Value {
   enum Kind { kNull, kFalse, kTrue, kNumber, kString, kArray, kObject } kind = kNull;
-  std::string text;                                     // of a number as spelled, of a string unescaped
-  std::vector<Value> elements;                          // of an array
-  std::vector<Member> members;                          // of an object, in the order sent, with all duplicates
+  std::string text;             // of a number as spelled, of a string unescaped
+  std::vector<Value> elements;  // of an array
+  std::vector<Member> members;  // of an object, in the order sent, with all duplicates
   inline const Value* Find(const std::string& name) const;
 };
 
@@ -141,7 +150,9 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
   bool null() override { return Add({Value::kNull, {}, {}, {}}); }
   bool boolean(bool value) override { return Add({value ? Value::kTrue : Value::kFalse, {}, {}, {}}); }
   // An integer has one spelling; only -0 comes as the signed 0.
-  bool number_integer(std::int64_t value) override { return Add({Value::kNumber, value == 0 ? "-0" : std::to_string(value), {}, {}}); }
+  bool number_integer(std::int64_t value) override {
+    return Add({Value::kNumber, value == 0 ? "-0" : std::to_string(value), {}, {}});
+  }
   bool number_unsigned(std::uint64_t value) override { return Add({Value::kNumber, std::to_string(value), {}, {}}); }
   bool number_float(long double, const std::string& text) override { return Add({Value::kNumber, text, {}, {}}); }
   bool string(std::string& text) override { return Add({Value::kString, Checked(text), {}, {}}); }
@@ -227,7 +238,8 @@ inline bool ReadForm(const std::string& form, Value& root) {
     const std::string pair = rest.substr(0, end);
     if (pair.empty()) continue;
     const std::size_t equals = pair.find('=');
-    const auto name = DecodePart(pair.substr(0, equals)), value = DecodePart(equals == std::string::npos ? "" : pair.substr(equals + 1));
+    const auto name = DecodePart(pair.substr(0, equals)),
+               value = DecodePart(equals == std::string::npos ? "" : pair.substr(equals + 1));
     if (!name || !value || root.members.size() == 1000) return false;
     root.members.push_back({*name, {Value::kString, *value, {}, {}}});
   }
@@ -247,7 +259,8 @@ inline std::string WithoutPrefix(const std::string& id) { return id.starts_with(
 
 inline bool HasControlCharacter(const std::string& text) {
   const std::vector<std::uint32_t> points = *CodePoints(text);
-  return std::any_of(points.begin(), points.end(), [](std::uint32_t point) { return point <= 0x1F || (point >= 0x7F && point <= 0x9F); });
+  return std::any_of(points.begin(), points.end(),
+                     [](std::uint32_t point) { return point <= 0x1F || (point >= 0x7F && point <= 0x9F); });
 }
 
 // The row of the table that a well-formed body's fields fall into.
@@ -293,8 +306,10 @@ inline std::string CheckFields(Body& body, bool is_json) {
 inline std::optional<Body> ReadBody(const std::string& raw, bool is_json) {
   Body body;
   const std::string trimmed = Trim(raw);
-  if (trimmed.empty()) body.reason = "empty_body";
-  else if (raw.size() > 1048576) body.reason = "body_too_large";
+  if (trimmed.empty())
+    body.reason = "empty_body";
+  else if (raw.size() > 1048576)
+    body.reason = "body_too_large";
   else if (is_json) {
     const Parse parse = ReadJson(trimmed, body.root);
     if (parse == Parse::kUnknown) return std::nullopt;
@@ -319,11 +334,13 @@ inline std::optional<std::string> DecodeBase64Url(const std::string& text) {
   if (padding == 3) return std::nullopt;
   standard.append(padding, '=');
   std::string bytes(standard.size() / 4 * 3, '\0');
-  if (EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()), reinterpret_cast<const unsigned char*>(standard.data()), static_cast<int>(standard.size())) < 0)
+  if (EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()), reinterpret_cast<const unsigned char*>(standard.data()),
+                      static_cast<int>(standard.size())) < 0)
     return std::nullopt;
   bytes.resize(bytes.size() - padding);
   std::string again(standard.size() + 1, '\0');
-  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(again.data()), reinterpret_cast<const unsigned char*>(bytes.data()), static_cast<int>(bytes.size()));
+  EVP_EncodeBlock(reinterpret_cast<unsigned char*>(again.data()), reinterpret_cast<const unsigned char*>(bytes.data()),
+                  static_cast<int>(bytes.size()));
   again.pop_back();
   return again == standard ? std::optional(bytes) : std::nullopt;  // one byte string has one spelling
 }
@@ -361,12 +378,15 @@ inline std::string CheckClaims(Token& token, __int128 at, __int128 leeway, const
 }
 
 // Nothing if it is not known.
-inline std::optional<Token> CheckToken(const std::string& text, const std::string& secret, __int128 at, __int128 leeway, const std::string& invoice_id) {
+inline std::optional<Token> CheckToken(const std::string& text, const std::string& secret, __int128 at, __int128 leeway,
+                                       const std::string& invoice_id) {
   Token token;
   std::vector<std::string> parts{""};
   for (const char c : text) {
-    if (c == '.') parts.emplace_back();
-    else parts.back() += c;
+    if (c == '.')
+      parts.emplace_back();
+    else
+      parts.back() += c;
   }
   token.reason = "malformed_token";
   if (parts.size() != 3) return token;
@@ -385,13 +405,15 @@ inline std::optional<Token> CheckToken(const std::string& text, const std::strin
   const Value* const alg = header.Find("alg");
   const Value* const b64 = header.Find("b64");
   token.reason = "unsupported_algorithm";
-  if (alg == nullptr || alg->kind != Value::kString || alg->text != "HS256" || header.Find("crit") != nullptr || (b64 != nullptr && b64->kind != Value::kTrue))
+  if (alg == nullptr || alg->kind != Value::kString || alg->text != "HS256" || header.Find("crit") != nullptr ||
+      (b64 != nullptr && b64->kind != Value::kTrue))
     return token;
 
   const std::string signed_text = parts[0] + "." + parts[1];
   unsigned char digest[EVP_MAX_MD_SIZE];
   unsigned size = 0;
-  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), reinterpret_cast<const unsigned char*>(signed_text.data()), signed_text.size(), digest, &size);
+  HMAC(EVP_sha256(), secret.data(), static_cast<int>(secret.size()), reinterpret_cast<const unsigned char*>(signed_text.data()),
+       signed_text.size(), digest, &size);
   token.reason = "bad_signature";
   if (decoded[2] != std::string(reinterpret_cast<const char*>(digest), size)) return token;
   token.reason = CheckClaims(token, at, leeway, invoice_id);

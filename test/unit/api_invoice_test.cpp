@@ -25,8 +25,8 @@ std::string Read(std::string_view json) {
   const ApiInvoice invoice = ReadApiInvoice(document);
   if (invoice.fault != ApiFault::kNone) return FaultMessage(invoice.fault);
   const auto text = [](std::string_view view) { return view.empty() ? std::string("-") : std::string(view); };
-  return text(invoice.invoice_id) + ' ' + text(invoice.status) + ' ' + text(invoice.order_id) + ' ' + text(invoice.currency) + ' ' +
-         Digits(invoice.amount_crypto);
+  return text(invoice.invoice_id) + ' ' + text(invoice.status) + ' ' + text(invoice.order_id) + ' ' + text(invoice.currency) +
+         ' ' + Digits(invoice.amount_crypto);
 }
 
 // A paid invoice of which these members are others; of a member that comes twice the last one counts.
@@ -54,9 +54,9 @@ TEST(ApiInvoice, HasAnIdWithOrWithoutPrefix) {
 
 TEST(ApiInvoice, WithoutAReadableIdIsNone) {
   const std::string long_id = "\"uuid\":\"" + std::string(256, 'A') + "\",";
-  for (const std::string& members : {std::string(R"("uuid":null,)"), std::string(R"("uuid":"",)"), std::string(R"("uuid":"INV- ",)"),
-                                     std::string(R"("uuid":["A1"],)"), std::string(R"("uuid":1.5,)"), std::string(R"("uuid":"A\u0007",)"),
-                                     long_id})
+  for (const std::string& members :
+       {std::string(R"("uuid":null,)"), std::string(R"("uuid":"",)"), std::string(R"("uuid":"INV- ",)"),
+        std::string(R"("uuid":["A1"],)"), std::string(R"("uuid":1.5,)"), std::string(R"("uuid":"A\u0007",)"), long_id})
     EXPECT_EQ(ReadWith(members), FaultMessage(ApiFault::kNoUuid)) << members;
 }
 
@@ -93,7 +93,8 @@ TEST(ApiInvoice, HasAnAmountPaidOncePaid) {
   for (const char* const amount : {"null", R"("")", R"("much")", "-1", "1e39", "1e-37", "[8]", "true"})
     EXPECT_EQ(ReadWith("\"amount_paid\":" + std::string(amount) + ","), FaultMessage(ApiFault::kAmountPaid)) << amount;
   EXPECT_EQ(ReadWith(R"("amount_paid":" 1e-06 ",)"), "A1 success O1 USDT_TRC20 1e-6");
-  EXPECT_EQ(ReadWith(R"("invoice_status":"created","amount_paid":null,)"), FaultMessage(ApiFault::kAmountPaid)) << "paid, not confirmed";
+  EXPECT_EQ(ReadWith(R"("invoice_status":"created","amount_paid":null,)"), FaultMessage(ApiFault::kAmountPaid))
+      << "paid, not confirmed";
 }
 
 TEST(ApiInvoice, ThatIsOpenHasTheAmountToPay) {

@@ -20,14 +20,15 @@ TEST(Decimal, NumberLengthIsOfTheLongestNumberInFront) {
     std::string_view text;
     std::size_t length;
   };
-  for (const Case& c : {Case{"0", 1}, {"-0", 2}, {"12", 2}, {"1.5", 3}, {"-1.5e+10", 8}, {"1E5", 3}, {"1e-5,", 4}, {"01", 1},
-                        {"-01", 2}, {"0x10", 1}, {"12]", 2}, {"1.5.5", 3}, {"1 2", 1}, {"0e0", 3},
-                        {"1.", 1}, {"1.e5", 1}, {"1e", 1}, {"1e+", 1}, {"1e-x", 1}, {"1.5e", 3}})
+  for (const Case& c : {Case{"0", 1}, {"-0", 2},   {"12", 2},   {"1.5", 3}, {"-1.5e+10", 8}, {"1E5", 3}, {"1e-5,", 4},
+                        {"01", 1},    {"-01", 2},  {"0x10", 1}, {"12]", 2}, {"1.5.5", 3},    {"1 2", 1}, {"0e0", 3},
+                        {"1.", 1},    {"1.e5", 1}, {"1e", 1},   {"1e+", 1}, {"1e-x", 1},     {"1.5e", 3}})
     EXPECT_EQ(NumberLength(ExactText(c.text).view()), c.length) << c.text;
 }
 
 TEST(Decimal, NumberLengthIsNoneWhereJsonHasNoNumber) {
-  for (const std::string_view text : {"", "-", "+1", ".5", "a", " 1", "-.5", "-e", "--1", "-Infinity", "Infinity", "NaN", "\"1\"", "\xEF\xBC\x91"})
+  for (const std::string_view text :
+       {"", "-", "+1", ".5", "a", " 1", "-.5", "-e", "--1", "-Infinity", "Infinity", "NaN", "\"1\"", "\xEF\xBC\x91"})
     EXPECT_EQ(NumberLength(ExactText(text).view()), 0U) << text;
 }
 
@@ -55,16 +56,17 @@ TEST_P(DecimalShape, IsThatOfTheValue) {
   EXPECT_EQ(decimal.scale, shape.scale);
 }
 
-INSTANTIATE_TEST_SUITE_P(All, DecimalShape,
-                         testing::Values(Shape{"0", false, 0, 0, 0}, Shape{"-0", false, 0, 0, 0}, Shape{"-0.0", false, 0, 0, 1},
-                                         Shape{"0e5", false, 0, 0, 0}, Shape{"0e-5", false, 0, 0, 5}, Shape{"0.00e1", false, 0, 0, 1},
-                                         Shape{"1", false, 1, 0, 0}, Shape{"-1", true, 1, 0, 0}, Shape{"10", false, 2, 0, 0},
-                                         Shape{"0.000113", false, 0, 6, 6}, Shape{"1e-06", false, 0, 6, 6}, Shape{"100.0", false, 3, 0, 1},
-                                         Shape{"1.50e-3", false, 0, 4, 5}, Shape{"12.34e1", false, 3, 1, 1}, Shape{"12.34e2", false, 4, 0, 0},
-                                         Shape{"12.34e3", false, 5, 0, 0}, Shape{"0.001e3", false, 1, 0, 0}, Shape{"0.001e2", false, 0, 1, 1},
-                                         Shape{"0.001e4", false, 2, 0, 0}, Shape{"1200e-2", false, 2, 0, 2}, Shape{"1200e-3", false, 1, 1, 3},
-                                         Shape{"1200e-5", false, 0, 3, 5}, Shape{"1e37", false, 38, 0, 0}, Shape{"1E+38", false, 39, 0, 0},
-                                         Shape{"1e-36", false, 0, 36, 36}, Shape{"10e-37", false, 0, 36, 37}));
+INSTANTIATE_TEST_SUITE_P(
+    All, DecimalShape,
+    testing::Values(Shape{"0", false, 0, 0, 0}, Shape{"-0", false, 0, 0, 0}, Shape{"-0.0", false, 0, 0, 1},
+                    Shape{"0e5", false, 0, 0, 0}, Shape{"0e-5", false, 0, 0, 5}, Shape{"0.00e1", false, 0, 0, 1},
+                    Shape{"1", false, 1, 0, 0}, Shape{"-1", true, 1, 0, 0}, Shape{"10", false, 2, 0, 0},
+                    Shape{"0.000113", false, 0, 6, 6}, Shape{"1e-06", false, 0, 6, 6}, Shape{"100.0", false, 3, 0, 1},
+                    Shape{"1.50e-3", false, 0, 4, 5}, Shape{"12.34e1", false, 3, 1, 1}, Shape{"12.34e2", false, 4, 0, 0},
+                    Shape{"12.34e3", false, 5, 0, 0}, Shape{"0.001e3", false, 1, 0, 0}, Shape{"0.001e2", false, 0, 1, 1},
+                    Shape{"0.001e4", false, 2, 0, 0}, Shape{"1200e-2", false, 2, 0, 2}, Shape{"1200e-3", false, 1, 1, 3},
+                    Shape{"1200e-5", false, 0, 3, 5}, Shape{"1e37", false, 38, 0, 0}, Shape{"1E+38", false, 39, 0, 0},
+                    Shape{"1e-36", false, 0, 36, 36}, Shape{"10e-37", false, 0, 36, 37}));
 
 TEST(Decimal, AnExponentBeyondAllBoundsIsSaturatedNotWrapped) {
   for (const std::string_view digits : {"1000000000000", "9223372036854775807", "9223372036854775808", "18446744073709551617",
@@ -117,8 +119,14 @@ TEST(Decimal, BecomesAnInt64BelowTenToTheEighteenth) {
     std::int64_t value;
   };
   std::int64_t value = 0;
-  for (const Case& c : {Case{"0", 0}, {"-0", 0}, {"1.50", 150}, {"-0.000113", -113}, {"999999999999999999", 999999999999999999},
-                        {"-999999999999999999", -999999999999999999}, {"0.00000000000000000000001", 1}, {"12e5", 12}}) {
+  for (const Case& c : {Case{"0", 0},
+                        {"-0", 0},
+                        {"1.50", 150},
+                        {"-0.000113", -113},
+                        {"999999999999999999", 999999999999999999},
+                        {"-999999999999999999", -999999999999999999},
+                        {"0.00000000000000000000001", 1},
+                        {"12e5", 12}}) {
     EXPECT_TRUE(Parse(c.text).ToInt64(value)) << c.text;
     EXPECT_EQ(value, c.value) << c.text;
   }
@@ -131,8 +139,13 @@ TEST(Decimal, IsWrittenAsDigitsAndExponentWithinTheBufferItAsksFor) {
   struct Case {
     std::string text, written;
   };
-  for (const Case& c : {Case{"0", "0e0"}, {"-0", "0e0"}, {"-12.34", "-1234e-2"}, {"1.50e-3", "150e-5"}, {"1e399", "1e399"},
-                        {"1e99999999999999999999", "1e1000000000000"}, {"-1e-99999999999999999999", "-1e-1000000000000"}}) {
+  for (const Case& c : {Case{"0", "0e0"},
+                        {"-0", "0e0"},
+                        {"-12.34", "-1234e-2"},
+                        {"1.50e-3", "150e-5"},
+                        {"1e399", "1e399"},
+                        {"1e99999999999999999999", "1e1000000000000"},
+                        {"-1e-99999999999999999999", "-1e-1000000000000"}}) {
     const Decimal decimal = Parse(c.text);
     const std::size_t size = decimal.integer_text.size() + decimal.fraction_text.size() + 24;
     const auto buffer = std::make_unique<char[]>(size);

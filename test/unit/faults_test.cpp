@@ -29,7 +29,9 @@ int fail_allocation_at = 0, allocations = 0;
 bool IsAllocationToFail() { return ++allocations == fail_allocation_at; }
 
 void* Allocate(std::size_t size, const char*, int) { return IsAllocationToFail() ? nullptr : __real_malloc(size); }
-void* Reallocate(void* old, std::size_t size, const char*, int) { return IsAllocationToFail() ? nullptr : __real_realloc(old, size); }
+void* Reallocate(void* old, std::size_t size, const char*, int) {
+  return IsAllocationToFail() ? nullptr : __real_realloc(old, size);
+}
 void Free(void* pointer, const char*, int) { std::free(pointer); }
 
 // Before OpenSSL allocates anything; afterwards it refuses.
@@ -39,18 +41,22 @@ const int allocator_is_ours = CRYPTO_set_mem_functions(Allocate, Reallocate, Fre
 
 extern "C" {
 
-#define WRAP(result, name, parameters, arguments, failure)    \
-  result __real_##name parameters;                            \
+#define WRAP(result, name, parameters, arguments, failure) \
+  result __real_##name parameters;                         \
   result __wrap_##name parameters { return IsToFail() ? failure : __real_##name arguments; }
 
-WRAP(EVP_MAC*, EVP_MAC_fetch, (OSSL_LIB_CTX * library, const char* name, const char* properties), (library, name, properties), nullptr)
+WRAP(EVP_MAC*, EVP_MAC_fetch, (OSSL_LIB_CTX * library, const char* name, const char* properties), (library, name, properties),
+     nullptr)
 WRAP(EVP_MAC_CTX*, EVP_MAC_CTX_new, (EVP_MAC * mac), (mac), nullptr)
 WRAP(int, EVP_MAC_init, (EVP_MAC_CTX * context, const unsigned char* key, std::size_t size, const OSSL_PARAM* parameters),
      (context, key, size, parameters), 0)
 WRAP(int, EVP_MAC_update, (EVP_MAC_CTX * context, const unsigned char* data, std::size_t size), (context, data, size), 0)
-WRAP(int, EVP_MAC_final, (EVP_MAC_CTX * context, unsigned char* out, std::size_t* written, std::size_t size), (context, out, written, size), 0)
-WRAP(EVP_MD*, EVP_MD_fetch, (OSSL_LIB_CTX * library, const char* name, const char* properties), (library, name, properties), nullptr)
-WRAP(int, EVP_Digest, (const void* data, std::size_t size, unsigned char* out, unsigned* written, const EVP_MD* type, ENGINE* engine),
+WRAP(int, EVP_MAC_final, (EVP_MAC_CTX * context, unsigned char* out, std::size_t* written, std::size_t size),
+     (context, out, written, size), 0)
+WRAP(EVP_MD*, EVP_MD_fetch, (OSSL_LIB_CTX * library, const char* name, const char* properties), (library, name, properties),
+     nullptr)
+WRAP(int, EVP_Digest,
+     (const void* data, std::size_t size, unsigned char* out, unsigned* written, const EVP_MD* type, ENGINE* engine),
      (data, size, out, written, type, engine), 0)
 
 // The test's own allocations come through here too; only those between two readings of the counter are looked at.
@@ -242,7 +248,8 @@ TEST_F(FaultsDeathTest, EachAllocationOfOpenSslWhenItStarts) {
         {
           // Made beforehand: support.hpp would use OpenSSL.
           constexpr std::string_view kForged =
-              "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpZCI6IklMUkFKRTFRIiwiZXhwIjoxNzY5NTA5NzAwfQ.AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+              "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpZCI6IklMUkFKRTFRIiwiZXhwIjoxNzY5NTA5NzAwfQ."
+              "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
           HmacSha256 hmac;
           fail_allocation_at = at;
           const Outcome first = Verify(hmac, kForged);
@@ -256,12 +263,14 @@ TEST_F(FaultsDeathTest, EachAllocationOfOpenSslWhenItStarts) {
 
 // All memory is the caller's: what cannot be allocated cannot fail. RapidJSON would allocate, were it not told otherwise.
 TEST_F(Faults, TheCoreAllocatesNothing) {
-  std::string deep = R"({"status":"success","invoice_id":"ILRAJE1Q","amount_crypto":1e30,"currency":"BNB","order_id":"x\u00e9","x":[1e400,"\ud83d\ude00"],"y":)";
+  std::string deep =
+      R"({"status":"success","invoice_id":"ILRAJE1Q","amount_crypto":1e30,"currency":"BNB","order_id":"x\u00e9","x":[1e400,"\ud83d\ude00"],"y":)";
   deep += std::string(63, '[') + std::string(63, ']') + R"(,"token":")" + HonestToken() + "\"}";
   const std::string form = "status=success&invoice_id=ILRAJE1Q&amount_crypto=1&currency=B%4EB&token=" + HonestToken();
   HmacSha256 hmac;
   ASSERT_EQ(Verify(hmac, HonestToken()), Outcome::kVerified);
-  for (const std::string_view body : {std::string_view(deep), std::string_view(form), std::string_view("{\"x\":"), std::string_view("%")}) {
+  for (const std::string_view body :
+       {std::string_view(deep), std::string_view(form), std::string_view("{\"x\":"), std::string_view("%")}) {
     const ExactWorkspace room = ExactWorkspace::ForBody(body.size()), token_room = ExactWorkspace::ForJson(kMaxTokenLength);
     const std::string_view secrets[] = {kSecret};
     const int before = core_allocations;

@@ -50,8 +50,8 @@ TEST(Form, PlusIsABlankAndPercentIsAByte) {
 TEST(Form, NothingIsDecodedTwice) { EXPECT_EQ(Read("a=%2541%252B"), R"({"a":"%41%2B"})"); }
 
 TEST(Form, ABadEscapeIsRefused) {
-  for (const char* const form : {"%", "a=%", "a=%4", "a=%4&b=1", "a=%&b=1", "a=%zz", "a=%4g", "a=%g4", "a=% 4", "a=%+4", "a=%-4", "a=%%41",
-                                 "%4=a", "a=%u0041", "a=%0x", "a=%\xC3\xA9"})
+  for (const char* const form : {"%", "a=%", "a=%4", "a=%4&b=1", "a=%&b=1", "a=%zz", "a=%4g", "a=%g4", "a=% 4", "a=%+4", "a=%-4",
+                                 "a=%%41", "%4=a", "a=%u0041", "a=%0x", "a=%\xC3\xA9"})
     EXPECT_EQ(Read(form), "refused") << form;
 }
 
@@ -71,7 +71,8 @@ TEST(Form, NulIsRefusedHoweverItComes) {
 }
 
 TEST(Form, InvalidUtf8IsRefusedHoweverItComes) {
-  for (const char* const form : {"a=\xFF", "\xC3=a", "a=%FF", "a=%C3", "a=%C3&b=%A9", "%C3=%A9", "a=%ED%A0%80", "a=%C0%80", "a=%F4%90%80%80"})
+  for (const char* const form :
+       {"a=\xFF", "\xC3=a", "a=%FF", "a=%C3", "a=%C3&b=%A9", "%C3=%A9", "a=%ED%A0%80", "a=%C0%80", "a=%F4%90%80%80"})
     EXPECT_EQ(Read(form), "refused") << form;
 }
 

@@ -69,21 +69,23 @@ std::string Columns(std::string_view json) {
   const InvoiceInfo info = ReadInvoiceInfo(value.document, value.node());
   std::string shown;
   for (std::size_t i = 0; i < info.size(); ++i)
-    if (info[i] != nullptr)
-      shown += std::string(kInvoiceColumns[i].name) + "=" + Show(value.document, *info[i]) + " ";
+    if (info[i] != nullptr) shown += std::string(kInvoiceColumns[i].name) + "=" + Show(value.document, *info[i]) + " ";
   return shown;
 }
 
 TEST(InvoiceInfo, TextIsAStringThatIsNotEmpty) {
   EXPECT_EQ(Text(R"("paid")"), "paid");
   EXPECT_EQ(Text(R"(" ")"), " ");
-  for (const char* const json : {R"("")", "1", "null", "true", "[]", "{}", R"(["paid"])"}) EXPECT_EQ(Text(json), std::nullopt) << json;
+  for (const char* const json : {R"("")", "1", "null", "true", "[]", "{}", R"(["paid"])"})
+    EXPECT_EQ(Text(json), std::nullopt) << json;
 }
 
 TEST(InvoiceInfo, NumberMayBeSpelledInAString) {
-  for (const char* const json : {"0", "-1.5", "1e-06", R"("0.1")", R"(" 0.1 ")", R"("-1")", "1.6543612251060553e-24", "1e399", "1e-400"})
+  for (const char* const json :
+       {"0", "-1.5", "1e-06", R"("0.1")", R"(" 0.1 ")", R"("-1")", "1.6543612251060553e-24", "1e399", "1e-400"})
     EXPECT_TRUE(IsNumber(json)) << json;
-  for (const char* const json : {R"("")", R"("1,5")", R"("NaN")", R"("+1")", R"("1 2")", "null", "true", "[1]", "{}", "1e400", "1e-401"})
+  for (const char* const json :
+       {R"("")", R"("1,5")", R"("NaN")", R"("+1")", R"("1 2")", "null", "true", "[1]", "{}", "1e400", "1e-401"})
     EXPECT_FALSE(IsNumber(json)) << json;
 }
 
@@ -93,15 +95,16 @@ TEST(InvoiceInfo, TestModeIsRealOnlyInTheseSpellings) {
 }
 
 TEST(InvoiceInfo, TestModeThatCannotBeUnderstoodIsATest) {
-  for (const char* const json : {"true", "1", R"("true")", "2", "1.0", "0.0", "-0", R"("")", R"("yes")", R"("on")", R"("False")", R"(" false")",
-                                 "[true]", "[false]", "{}"})
+  for (const char* const json : {"true", "1", R"("true")", "2", "1.0", "0.0", "-0", R"("")", R"("yes")", R"("on")", R"("False")",
+                                 R"(" false")", "[true]", "[false]", "{}"})
     EXPECT_EQ(TestMode(json), true) << json;
 }
 
 TEST(InvoiceInfo, OnlyTheStringSuccessConfirms) {
   EXPECT_TRUE(ConfirmsSuccess({}, nullptr)) << "absent";
   for (const char* const json : {"null", R"("success")"}) EXPECT_TRUE(Confirms(json)) << json;
-  for (const char* const json : {R"("created")", R"("Success")", R"("success ")", R"("")", "true", "1", R"(["success"])", R"({"a":"success"})"})
+  for (const char* const json :
+       {R"("created")", R"("Success")", R"("success ")", R"("")", "true", "1", R"(["success"])", R"({"a":"success"})"})
     EXPECT_FALSE(Confirms(json)) << json;
 }
 
@@ -134,11 +137,28 @@ TEST(InvoiceInfo, TheCalendarIsGregorian) {
 }
 
 TEST(InvoiceInfo, WhatIsNoTimeIsAbsent) {
-  for (const char* const time : {"", "2026-01-27", "2026-01-27 10:23", "2026-01-27 24:00:00", "2026-01-27 10:60:00", "2026-01-27 10:23:60",
-                                 "2026-1-27 10:23:20", "26-01-27 10:23:20", "12026-01-27 10:23:20", "2026-01-27  10:23:20", "2026/01/27 10:23:20",
-                                 "2026-01-27 10:23:20.", "2026-01-27 10:23:20,5", "2026-01-27 10:23:20 Z", "2026-01-27 10:23:20z",
-                                 "2026-01-27 10:23:20+01:00", "2026-01-27 10:23:20-00:00", "2026-01-27 10:23:20Zx", "-001-01-27 10:23:20",
-                                 "+026-01-27 10:23:20", "2026-01-27 10:23:2 ", "now"})
+  for (const char* const time : {"",
+                                 "2026-01-27",
+                                 "2026-01-27 10:23",
+                                 "2026-01-27 24:00:00",
+                                 "2026-01-27 10:60:00",
+                                 "2026-01-27 10:23:60",
+                                 "2026-1-27 10:23:20",
+                                 "26-01-27 10:23:20",
+                                 "12026-01-27 10:23:20",
+                                 "2026-01-27  10:23:20",
+                                 "2026/01/27 10:23:20",
+                                 "2026-01-27 10:23:20.",
+                                 "2026-01-27 10:23:20,5",
+                                 "2026-01-27 10:23:20 Z",
+                                 "2026-01-27 10:23:20z",
+                                 "2026-01-27 10:23:20+01:00",
+                                 "2026-01-27 10:23:20-00:00",
+                                 "2026-01-27 10:23:20Zx",
+                                 "-001-01-27 10:23:20",
+                                 "+026-01-27 10:23:20",
+                                 "2026-01-27 10:23:2 ",
+                                 "now"})
     EXPECT_EQ(Time(time), std::nullopt) << time;
   const Value number("1769509400");
   std::int64_t ignored;
@@ -148,8 +168,8 @@ TEST(InvoiceInfo, WhatIsNoTimeIsAbsent) {
 TEST(InvoiceInfo, ATextListIsAnArrayOfStringsOnly) {
   EXPECT_TRUE(IsList(R"(["a"])"));
   EXPECT_TRUE(IsList(R"(["a","","b"])"));
-  for (const char* const json : {"[]", "[1]", R"(["a",1])", R"(["a",null])", R"(["a",["b"]])", R"([["a","b"]])", R"([{"a":"b"}])", R"(["a",[]])",
-                                 R"("a")", "null", R"({"a":"b"})"})
+  for (const char* const json : {"[]", "[1]", R"(["a",1])", R"(["a",null])", R"(["a",["b"]])", R"([["a","b"]])", R"([{"a":"b"}])",
+                                 R"(["a",[]])", R"("a")", "null", R"({"a":"b"})"})
     EXPECT_FALSE(IsList(json)) << json;
 }
 
@@ -171,8 +191,8 @@ TEST(InvoiceColumns, HaveEachNameAndEachMemberOnce) {
 }
 
 TEST(InvoiceInfo, OtherNamesAreNoColumns) {
-  for (const char* const json : {"{}", R"({"":1})", R"({"amount_":1})", R"({"Amount":1})", R"({"amoun":1})", R"({"network":"BSC"})", R"({"zz":1})",
-                                 R"({"x":{"amount":1}})"})
+  for (const char* const json : {"{}", R"({"":1})", R"({"amount_":1})", R"({"Amount":1})", R"({"amoun":1})",
+                                 R"({"network":"BSC"})", R"({"zz":1})", R"({"x":{"amount":1}})"})
     EXPECT_EQ(Columns(json), "") << json;
 }
 
@@ -183,8 +203,9 @@ TEST(InvoiceInfo, OfAMemberThatComesTwiceTheLastCounts) {
 
 TEST(InvoiceInfo, TheNetworkIsThreeLevelsDeep) {
   EXPECT_EQ(Columns(R"({"currency":{"code":"BNB","network":{"code":"BSC","id":20}}})"), "network=\"BSC\" ");
-  for (const char* const json : {R"({"currency":"BNB"})", R"({"currency":null})", R"({"currency":{}})", R"({"currency":{"network":"BSC"}})",
-                                 R"({"currency":{"network":[{"code":"BSC"}]}})", R"({"currency":{"network":{"id":20}}})"})
+  for (const char* const json :
+       {R"({"currency":"BNB"})", R"({"currency":null})", R"({"currency":{}})", R"({"currency":{"network":"BSC"}})",
+        R"({"currency":{"network":[{"code":"BSC"}]}})", R"({"currency":{"network":{"id":20}}})"})
     EXPECT_EQ(Columns(json), "") << json;
 }
 

@@ -49,11 +49,45 @@ TEST(Json, WhiteSpaceIsTheFourCharactersOfRfc8259) {
 }
 
 TEST(Json, WhatIsNearlyJsonIsRefused) {
-  for (const char* const json :
-       {"{", "}", "{}}", "{}{}", "{} x", "{,}", "{\"a\"}", "{\"a\":}", "{\"a\":1,}", "{\"a\":1 \"b\":2}", "{\"a\":1,,\"b\":2}", "{a:1}",
-        "{'a':1}", "{\"a\":'b'}", "{\"a\":1;}", "{\"a\"=1}", "{1:1}", "{null:1}", "{\"a\":[1,]}", "{\"a\":[,1]}", "{\"a\":[1 2]}", "{\"a\":[}",
-        "{\"a\":[1}", "{\"a\":1]", "{\"a\":[1]]}", "{\"a\":tru}", "{\"a\":True}", "{\"a\":nul}", "{\"a\":nulll}", "{\"a\":falsey}",
-        "{/**/}", "{}//", "{}#", "{\"a\":\"b}", "{\"a\":\"b\"\"c\"}", "{\"a\":undefined}", "{\"a\":NaN}", "{\"a\":Infinity}", "{\"a\":-Infinity}"})
+  for (const char* const json : {"{",
+                                 "}",
+                                 "{}}",
+                                 "{}{}",
+                                 "{} x",
+                                 "{,}",
+                                 "{\"a\"}",
+                                 "{\"a\":}",
+                                 "{\"a\":1,}",
+                                 "{\"a\":1 \"b\":2}",
+                                 "{\"a\":1,,\"b\":2}",
+                                 "{a:1}",
+                                 "{'a':1}",
+                                 "{\"a\":'b'}",
+                                 "{\"a\":1;}",
+                                 "{\"a\"=1}",
+                                 "{1:1}",
+                                 "{null:1}",
+                                 "{\"a\":[1,]}",
+                                 "{\"a\":[,1]}",
+                                 "{\"a\":[1 2]}",
+                                 "{\"a\":[}",
+                                 "{\"a\":[1}",
+                                 "{\"a\":1]",
+                                 "{\"a\":[1]]}",
+                                 "{\"a\":tru}",
+                                 "{\"a\":True}",
+                                 "{\"a\":nul}",
+                                 "{\"a\":nulll}",
+                                 "{\"a\":falsey}",
+                                 "{/**/}",
+                                 "{}//",
+                                 "{}#",
+                                 "{\"a\":\"b}",
+                                 "{\"a\":\"b\"\"c\"}",
+                                 "{\"a\":undefined}",
+                                 "{\"a\":NaN}",
+                                 "{\"a\":Infinity}",
+                                 "{\"a\":-Infinity}"})
     EXPECT_EQ(Read(json), "refused") << json;
 }
 
@@ -83,15 +117,34 @@ TEST(Json, NestingCountsWhatIsOpenNotWhatWas) {
 }
 
 TEST(Json, EveryNumberOfRfc8259IsKeptAsSpelled) {
-  for (const char* const number : {"0", "-0", "-0.0", "1", "-1", "123456789012345678901234567890", "0.000113", "1e-06", "1E+5", "1.50e-3",
-                                   "1e308", "1e309", "-1e400", "1e-400", "1e131071", "1e99999999999999999999", "0e99999", "4.9e-324",
-                                   "1.7976931348623157e308", "1.7976931348623159e308", "0.4e006699999999999999999999999999999999999"})
+  for (const char* const number : {"0",
+                                   "-0",
+                                   "-0.0",
+                                   "1",
+                                   "-1",
+                                   "123456789012345678901234567890",
+                                   "0.000113",
+                                   "1e-06",
+                                   "1E+5",
+                                   "1.50e-3",
+                                   "1e308",
+                                   "1e309",
+                                   "-1e400",
+                                   "1e-400",
+                                   "1e131071",
+                                   "1e99999999999999999999",
+                                   "0e99999",
+                                   "4.9e-324",
+                                   "1.7976931348623157e308",
+                                   "1.7976931348623159e308",
+                                   "0.4e006699999999999999999999999999999999999"})
     EXPECT_EQ(ReadValue(number), number);
 }
 
 TEST(Json, WhatIsNoNumberIsRefused) {
-  for (const char* const number : {"01", "-01", "+1", ".5", "-.5", "5.", "1.e5", "1e", "1e+", "-", "--1", "0x10", "1_0", "1,0", "1e5.5", "1 e5",
-                                   "00", "1e400x", "1e400.", "01e400", "\xEF\xBC\x91"})
+  for (const char* const number :
+       {"01",   "-01", "+1",  ".5",    "-.5",  "5.", "1.e5",   "1e",     "1e+",    "-",           "--1",
+        "0x10", "1_0", "1,0", "1e5.5", "1 e5", "00", "1e400x", "1e400.", "01e400", "\xEF\xBC\x91"})
     EXPECT_EQ(ReadValue(number), "refused") << number;
 }
 
@@ -99,9 +152,10 @@ TEST(Json, WhatIsNoNumberIsRefused) {
 TEST(Json, ANumberTooBigForADoubleChangesNothingElse) {
   EXPECT_EQ(Read(R"({"a":[1e400,"1e400","\"1e400\\",-0.5,"\\",1e400],"1e400":{"x":-1e999,"1":2}})"),
             R"({"a":[1e400,"1e400",""1e400\",-0.5,"\",1e400],"1e400":{"x":-1e999,"1":2}})");
-  for (const char* const json : {"{\"a\":1e400", "{\"a\":1e400,}", "{\"a\":1e400 1}", "{\"a\":1e400,\"b\":01}", "{\"a\":1e400e1}", "{\"a\":1e400}1",
-                                 "{\"a\":1e400,\"b\":-}", "{\"a\":[1e400,1.]}", "{1e400:1}", "{\"a\":1e400,\"b\":\"\\ud800\"}",
-                                 "{\"a\":1e400,\"b\":\"\\u0000\"}", "{\"a\":1e400,\"b\":\"c}", "{\"a\":1e400,\"b\":\"c\\", "[1e400]", "1e400"})
+  for (const char* const json :
+       {"{\"a\":1e400", "{\"a\":1e400,}", "{\"a\":1e400 1}", "{\"a\":1e400,\"b\":01}", "{\"a\":1e400e1}", "{\"a\":1e400}1",
+        "{\"a\":1e400,\"b\":-}", "{\"a\":[1e400,1.]}", "{1e400:1}", "{\"a\":1e400,\"b\":\"\\ud800\"}",
+        "{\"a\":1e400,\"b\":\"\\u0000\"}", "{\"a\":1e400,\"b\":\"c}", "{\"a\":1e400,\"b\":\"c\\", "[1e400]", "1e400"})
     EXPECT_EQ(Read(json), "refused") << json;
 }
 
@@ -114,21 +168,22 @@ TEST(Json, EveryEscapeIsResolved) {
 }
 
 TEST(Json, AnyOtherEscapeIsRefused) {
-  for (const char* const string : {R"("\a")", R"("\x41")", R"("\'")", R"("\0")", R"("\U0041")", R"("\u")", R"("\u004")", R"("\u004g")",
-                                   R"("\u 041")", R"("\u{41}")", R"("\u00)", R"("\)", R"("\")", R"("\ n")"})
+  for (const char* const string : {R"("\a")", R"("\x41")", R"("\'")", R"("\0")", R"("\U0041")", R"("\u")", R"("\u004")",
+                                   R"("\u004g")", R"("\u 041")", R"("\u{41}")", R"("\u00)", R"("\)", R"("\")", R"("\ n")"})
     EXPECT_EQ(ReadValue(string), "refused") << string;
 }
 
 TEST(Json, ANulIsRefusedHoweverItIsEscaped) {
-  for (const char* const string : {R"("\u0000")", R"("a\u0000b")", R"("\n\u0000")"}) EXPECT_EQ(ReadValue(string), "refused") << string;
+  for (const char* const string : {R"("\u0000")", R"("a\u0000b")", R"("\n\u0000")"})
+    EXPECT_EQ(ReadValue(string), "refused") << string;
   EXPECT_EQ(Read(R"({"\u0000":1})"), "refused");
   EXPECT_EQ(ReadValue(R"("\\u0000")"), R"("\u0000")") << "a backslash and five characters";
 }
 
 TEST(Json, ALoneSurrogateIsRefused) {
-  for (const char* const string :
-       {R"("\ud800")", R"("\udbff")", R"("\udc00")", R"("\udfff")", R"("\ud800a")", R"("\ud800\n")", R"("\ud800\ud800")", R"("\ud800\u0041")",
-        R"("\udc00\ud800")", R"("\ud83d\ude00\ude00")", R"("\ud83d\ud83d\ude00")", R"("\uD800\u")", R"("\uDEAD")", R"("a\uDC00b")"}) {
+  for (const char* const string : {R"("\ud800")", R"("\udbff")", R"("\udc00")", R"("\udfff")", R"("\ud800a")", R"("\ud800\n")",
+                                   R"("\ud800\ud800")", R"("\ud800\u0041")", R"("\udc00\ud800")", R"("\ud83d\ude00\ude00")",
+                                   R"("\ud83d\ud83d\ude00")", R"("\uD800\u")", R"("\uDEAD")", R"("a\uDC00b")"}) {
     EXPECT_EQ(ReadValue(string), "refused") << string;
     EXPECT_EQ(Read("{" + std::string(string) + ":1}"), "refused") << string;
   }
@@ -145,7 +200,8 @@ TEST(Json, EverySurrogateAloneIsRefusedAndEveryOtherUnitIsNot) {
 TEST(Json, AControlCharacterMustBeEscaped) {
   for (char c = 1; c < 0x20; ++c) {
     EXPECT_EQ(ReadValue(std::string("\"") + c + "\""), "refused") << int{c};
-    EXPECT_EQ(ReadValue(std::string("\"0123456789abcdef0123456789abcdef") + c + "\""), "refused") << int{c} << ", in the SIMD loop";
+    EXPECT_EQ(ReadValue(std::string("\"0123456789abcdef0123456789abcdef") + c + "\""), "refused")
+        << int{c} << ", in the SIMD loop";
   }
   EXPECT_NE(ReadValue("\"\x7F\""), "refused");
 }
@@ -160,7 +216,8 @@ TEST(Json, InvalidUtf8IsRefused) {
 TEST(Json, StringsOfEveryLengthAndAlignmentComeBack) {
   for (std::size_t before = 0; before < 20; ++before)
     for (std::size_t size = 0; size < 40; ++size) {
-      const std::string json = "{" + std::string(before, ' ') + "\"" + std::string(size, 'k') + "\":\"" + std::string(size, 'v') + "\\n\"}";
+      const std::string json =
+          "{" + std::string(before, ' ') + "\"" + std::string(size, 'k') + "\":\"" + std::string(size, 'v') + "\\n\"}";
       ASSERT_EQ(Read(json), "{\"" + std::string(size, 'k') + "\":\"" + std::string(size, 'v') + "\n\"}");
     }
 }
@@ -185,13 +242,15 @@ TEST(Json, TheDensestTextsFitTheCapacity) {
 
 TEST(Json, ATextCutAnywhereIsRefused) {
   const std::string json = R"({"a":[1.5e-3,true,"\u00e9\ud83d\ude00"],"b":{"c":null},"d":1e400})";
-  for (std::size_t size = 0; size < json.size(); ++size) EXPECT_EQ(Read(std::string_view(json).substr(0, size)), "refused") << size;
+  for (std::size_t size = 0; size < json.size(); ++size)
+    EXPECT_EQ(Read(std::string_view(json).substr(0, size)), "refused") << size;
   EXPECT_NE(Read(json), "refused");
 }
 
 // 1e400 makes the parser look at the numbers by itself: see MaskNumbers.
 TEST(Json, ANumberTooBigHidesNoSyntaxErrorOfAnother) {
-  for (const char* const number : {"1.-1", "--1", "1.-0", "-1.-1", "1e-1", "1e--1", "1.e5", "1E+", "01", "1-1", "1.5.5", "-", "1e5e5", ".5", "+1", "1 2"}) {
+  for (const char* const number :
+       {"1.-1", "--1", "1.-0", "-1.-1", "1e-1", "1e--1", "1.e5", "1E+", "01", "1-1", "1.5.5", "-", "1e5e5", ".5", "+1", "1 2"}) {
     const std::string json = std::string(R"({"x":1e400,"y":)") + number + "}";
     if (std::string_view(number) == "1e-1")
       EXPECT_NE(Read(json), "refused") << json;

@@ -48,14 +48,18 @@ std::string Verify(std::string_view body, std::string_view content_type) { retur
 using Members = std::vector<std::pair<std::string, std::string>>;  // names and values, raw
 
 Members HonestJson() {
-  return {{R"("status")", R"("success")"}, {R"("invoice_id")", R"("ILRAJE1Q")"}, {R"("amount_crypto")", "0.000113"},
-          {R"("currency")", R"("BNB")"}, {R"("order_id")", R"("ORDER_93223")"}, {R"("token")", '"' + HonestToken() + '"'},
+  return {{R"("status")", R"("success")"},
+          {R"("invoice_id")", R"("ILRAJE1Q")"},
+          {R"("amount_crypto")", "0.000113"},
+          {R"("currency")", R"("BNB")"},
+          {R"("order_id")", R"("ORDER_93223")"},
+          {R"("token")", '"' + HonestToken() + '"'},
           {R"("invoice_info")", R"({"uuid":"INV-ILRAJE1Q"})"}};
 }
 
 Members HonestForm() {
-  return {{"status", "success"}, {"invoice_id", "ILRAJE1Q"}, {"amount_crypto", "0.000113"}, {"currency", "BNB"}, {"order_id", "ORDER_93223"},
-          {"token", HonestToken()}, {"invoice_info", "uuid"}, {"invoice_info", "created"}};
+  return {{"status", "success"},       {"invoice_id", "ILRAJE1Q"}, {"amount_crypto", "0.000113"}, {"currency", "BNB"},
+          {"order_id", "ORDER_93223"}, {"token", HonestToken()},   {"invoice_info", "uuid"},      {"invoice_info", "created"}};
 }
 
 std::string Join(const Members& members, std::string_view between, std::string_view separator) {
@@ -82,7 +86,9 @@ Members Without(Members members, std::string_view name) {
 }
 
 std::string Quoted(std::string_view text) { return '"' + std::string(text) + '"'; }
-std::string JsonWith(std::string_view name, const std::string& value) { return ToJson(Changed(HonestJson(), Quoted(name), value)); }
+std::string JsonWith(std::string_view name, const std::string& value) {
+  return ToJson(Changed(HonestJson(), Quoted(name), value));
+}
 std::string JsonWithout(std::string_view name) { return ToJson(Without(HonestJson(), Quoted(name))); }
 std::string FormWith(std::string_view name, const std::string& value) { return ToForm(Changed(HonestForm(), name, value)); }
 std::string FormWithout(std::string_view name) { return ToForm(Without(HonestForm(), name)); }
@@ -101,8 +107,12 @@ std::string Repeat(std::string_view text, std::size_t count) {
 
 constexpr std::string_view kSix[] = {"status", "invoice_id", "amount_crypto", "currency", "order_id", "token"};
 
-void ExpectJson(std::string_view expected, std::string_view body) { EXPECT_EQ(Verify(body, kJson), expected) << body.substr(0, 300); }
-void ExpectForm(std::string_view expected, std::string_view body) { EXPECT_EQ(Verify(body, kForm), expected) << body.substr(0, 300); }
+void ExpectJson(std::string_view expected, std::string_view body) {
+  EXPECT_EQ(Verify(body, kJson), expected) << body.substr(0, 300);
+}
+void ExpectForm(std::string_view expected, std::string_view body) {
+  EXPECT_EQ(Verify(body, kForm), expected) << body.substr(0, 300);
+}
 void ExpectJsonValue(std::string_view expected, std::string_view name, std::initializer_list<std::string> values) {
   for (const std::string& value : values) ExpectJson(expected, JsonWith(name, value));
 }
@@ -134,17 +144,22 @@ TEST(Postback, TheSixFieldsAreWhatWasSent) {
 }
 
 TEST(Postback, EscapesInNamesAndValuesAreResolvedFirst) {
-  const Verification json(R"({"st\u0061tus":"succ\u0065ss","invoice_id":"\u0049LRAJE1Q","amount_crypto":"\u0031","currency":"B\u004eB","token":")" +
-                              HonestToken() + "\"}", kJson);
+  const Verification json(
+      R"({"st\u0061tus":"succ\u0065ss","invoice_id":"\u0049LRAJE1Q","amount_crypto":"\u0031","currency":"B\u004eB","token":")" +
+          HonestToken() + "\"}",
+      kJson);
   EXPECT_EQ(Name(json.reason), "verified");
   EXPECT_EQ(json.postback.fields.status, "success");
-  const Verification form("%73tatus=succ%65ss&invoice_id=%49LRAJE1Q&amount_crypto=%31&currency=B%4EB&order_id=a+b%2Bc&token=" + HonestToken(), kForm);
+  const Verification form(
+      "%73tatus=succ%65ss&invoice_id=%49LRAJE1Q&amount_crypto=%31&currency=B%4EB&order_id=a+b%2Bc&token=" + HonestToken(), kForm);
   EXPECT_EQ(Name(form.reason), "verified");
   EXPECT_EQ(form.postback.fields.order_id, "a b+c");
 }
 
 TEST(Postback, OnePrefixIsTakenOffTheInvoiceId) {
-  const auto id = [](const std::string& sent) { return std::string(Verification(JsonWith("invoice_id", Quoted(sent)), kJson).postback.fields.invoice_id); };
+  const auto id = [](const std::string& sent) {
+    return std::string(Verification(JsonWith("invoice_id", Quoted(sent)), kJson).postback.fields.invoice_id);
+  };
   EXPECT_EQ(id("INV-ILRAJE1Q"), "ILRAJE1Q");
   EXPECT_EQ(id("INV-INV-ILRAJE1Q"), "INV-ILRAJE1Q");
   EXPECT_EQ(id("inv-ILRAJE1Q"), "inv-ILRAJE1Q");
@@ -152,7 +167,8 @@ TEST(Postback, OnePrefixIsTakenOffTheInvoiceId) {
   EXPECT_EQ(id(" ILRAJE1Q "), " ILRAJE1Q ") << "to the letter";
   EXPECT_EQ(id("INV"), "INV");
   ExpectJsonValue("verified", "invoice_id", {R"("INV-ILRAJE1Q")"});
-  ExpectJsonValue("invoice_mismatch", "invoice_id", {R"("ilraje1q")", R"("ILRAJE1Q ")", R"(" ILRAJE1Q")", R"("INV-INV-ILRAJE1Q")", "13"});
+  ExpectJsonValue("invoice_mismatch", "invoice_id",
+                  {R"("ilraje1q")", R"("ILRAJE1Q ")", R"(" ILRAJE1Q")", R"("INV-INV-ILRAJE1Q")", "13"});
   ExpectFormValue("verified", "invoice_id", {"INV-ILRAJE1Q"});
   ExpectFormValue("invoice_mismatch", "invoice_id", {"ilraje1q", "ILRAJE1Q+", "%20ILRAJE1Q"});
 }
@@ -169,7 +185,8 @@ TEST(Postback, WithoutAnOrderIdItIsEmpty) {
 }
 
 TEST(Postback, OtherMembersMayBeAnything) {
-  for (const char* const value : {"null", "1e400", "-1e99999999999999999999", "[]", "[[{}]]", "\"\\u0007\"", "1.6543612251060553e-24", "true"}) {
+  for (const char* const value :
+       {"null", "1e400", "-1e99999999999999999999", "[]", "[[{}]]", "\"\\u0007\"", "1.6543612251060553e-24", "true"}) {
     ExpectJson("verified", JsonPlus(std::string("\"x\":") + value + ",\"x\":" + value));
     ExpectJsonValue("verified", "invoice_info", {value});
   }
@@ -285,7 +302,8 @@ TEST(InvalidJson, NulLoneSurrogateOrInvalidUtf8Anywhere) {
 }
 
 TEST(InvalidJson, EveryUnescapedControlCharacter) {
-  for (int c = 0; c < 0x20; ++c) ExpectJson("invalid_json", JsonPlus("\"x\":\"0123456789abcdef" + std::string(1, static_cast<char>(c)) + "\""));
+  for (int c = 0; c < 0x20; ++c)
+    ExpectJson("invalid_json", JsonPlus("\"x\":\"0123456789abcdef" + std::string(1, static_cast<char>(c)) + "\""));
 }
 
 TEST(InvalidJson, ComesBeforeWhatItsFieldsWouldSay) { ExpectJson("invalid_json", R"({"status":1,"status":2,)"); }
@@ -302,7 +320,8 @@ TEST(InvalidForm, ABadEscapeAnywhere) {
 }
 
 TEST(InvalidForm, NulOrInvalidUtf8AfterDecoding) {
-  for (const char* const pair : {"x=%00", "%00=x", "x=%FF", "x=\xFF", "x=%C3", "x=%ED%A0%80", "x=%C0%AF"}) ExpectForm("invalid_form", FormPlus(pair));
+  for (const char* const pair : {"x=%00", "%00=x", "x=%FF", "x=\xFF", "x=%C3", "x=%ED%A0%80", "x=%C0%AF"})
+    ExpectForm("invalid_form", FormPlus(pair));
   ExpectForm("invalid_form", FormPlus(std::string("x=\0", 3)));
 }
 
@@ -359,7 +378,8 @@ TEST(DuplicateField, ComesBeforeWhatItsValuesWouldSay) {
 TEST(MissingInvoiceId, AbsentNullBlankOrNothingAfterItsPrefix) {
   ExpectJson("missing_invoice_id", "{}");
   ExpectJson("missing_invoice_id", JsonWithout("invoice_id"));
-  ExpectJsonValue("missing_invoice_id", "invoice_id", {"null", R"("")", R"(" ")", R"("\t\r\n ")", R"("INV-")", R"("INV- ")", R"("INV-\n")"});
+  ExpectJsonValue("missing_invoice_id", "invoice_id",
+                  {"null", R"("")", R"(" ")", R"("\t\r\n ")", R"("INV-")", R"("INV- ")", R"("INV-\n")"});
   ExpectForm("missing_invoice_id", FormWithout("invoice_id"));
   ExpectFormValue("missing_invoice_id", "invoice_id", {"", "+", "%20%09%0D%0A", "INV-", "INV-+"});
 }
@@ -377,7 +397,8 @@ TEST(MissingInvoiceId, ComesBeforeInvalidFields) {
 // --- invalid_field ---
 
 TEST(InvalidField, TheWrongJsonType) {
-  for (const std::string_view name : {"status", "currency", "token"}) ExpectJsonValue("invalid_field", name, {"1", "true", "false", "[]", "{}", R"(["x"])", "0.5"});
+  for (const std::string_view name : {"status", "currency", "token"})
+    ExpectJsonValue("invalid_field", name, {"1", "true", "false", "[]", "{}", R"(["x"])", "0.5"});
   for (const std::string_view name : {"invoice_id", "order_id"})
     ExpectJsonValue("invalid_field", name, {"true", "false", "[]", "{}", "1.0", "1.5", "1e3", "1E3", "1e400", "0e0", "-1.0"});
   ExpectJsonValue("invalid_field", "amount_crypto", {"true", "false", "[]", "{}", "[1]"});
@@ -479,8 +500,9 @@ TEST(InvalidAmount, AbsentOrNull) {
 }
 
 TEST(InvalidAmount, NoDecimalAsJsonSpellsThem) {
-  for (const char* const text : {"x", "NaN", "Infinity", "-Infinity", "1,5", "0x10", "1e", "1e+", ".5", "5.", "01", "00", "1 2", "1_000", "1.2.3", "--1", "$1", "1BNB",
-                                 "\xD9\xA1", "\xEF\xBC\x91"}) {
+  for (const char* const text :
+       {"x",  "NaN", "Infinity", "-Infinity", "1,5",   "0x10", "1e", "1e+",  ".5",       "5.",
+        "01", "00",  "1 2",      "1_000",     "1.2.3", "--1",  "$1", "1BNB", "\xD9\xA1", "\xEF\xBC\x91"}) {
     ExpectJsonValue("invalid_amount", "amount_crypto", {Quoted(text)});
     ExpectFormValue("invalid_amount", "amount_crypto", {text});
   }
@@ -494,7 +516,8 @@ TEST(InvalidAmount, BlanksAroundAreAllowed) {
 
 TEST(InvalidAmount, NegativeButForMinusZero) {
   ExpectJsonValue("invalid_amount", "amount_crypto", {"-1", "-0.000000000000000000000000000000000001", "-1e-400", R"("-1")"});
-  ExpectJsonValue("verified", "amount_crypto", {"0", "-0", "-0.0", "-0e5", R"("-0")", "0.0", "0e400", "0e-400", "0e99999999999999999999"});
+  ExpectJsonValue("verified", "amount_crypto",
+                  {"0", "-0", "-0.0", "-0e5", R"("-0")", "0.0", "0e400", "0e-400", "0e99999999999999999999"});
   ExpectFormValue("invalid_amount", "amount_crypto", {"-1", "-1e-36"});
   ExpectFormValue("verified", "amount_crypto", {"0", "-0", "-0.0", "0e400"});
   EXPECT_FALSE(Verification(JsonWith("amount_crypto", "-0"), kJson).postback.fields.amount_crypto.negative);
@@ -504,12 +527,13 @@ TEST(InvalidAmount, Over38IntegerDigitsByValue) {
   const std::string nines(37, '9');
   for (const bool quoted : {false, true}) {
     const auto json = [&](const std::string& amount) { return JsonWith("amount_crypto", quoted ? Quoted(amount) : amount); };
-    for (const std::string& amount : {nines, nines + "9", "1" + std::string(37, '0'), std::string("1e37"), std::string("0.1e38"), std::string("1000e34")}) {
+    for (const std::string& amount :
+         {nines, nines + "9", "1" + std::string(37, '0'), std::string("1e37"), std::string("0.1e38"), std::string("1000e34")}) {
       ExpectJson("verified", json(amount));
       ExpectForm("verified", FormWith("amount_crypto", amount));
     }
-    for (const std::string& amount : {nines + "99", "1" + std::string(38, '0'), std::string("1e38"), std::string("0.1e39"), std::string("1e400"),
-                                      std::string("1e99999999999999999999"), nines + "9.0e1"}) {
+    for (const std::string& amount : {nines + "99", "1" + std::string(38, '0'), std::string("1e38"), std::string("0.1e39"),
+                                      std::string("1e400"), std::string("1e99999999999999999999"), nines + "9.0e1"}) {
       ExpectJson("invalid_amount", json(amount));
       ExpectForm("invalid_amount", FormWith("amount_crypto", amount));
     }
@@ -520,12 +544,14 @@ TEST(InvalidAmount, Over36DecimalsByValue) {
   const std::string threes(35, '3');
   for (const bool quoted : {false, true}) {
     const auto json = [&](const std::string& amount) { return JsonWith("amount_crypto", quoted ? Quoted(amount) : amount); };
-    for (const std::string& amount : {"0." + threes, "0." + threes + "3", std::string("1e-36"), std::string("10e-37"), "0." + threes + "3" + std::string(100, '0'),
-                                      "1." + std::string(200, '0'), std::string("12300e-38")}) {
+    for (const std::string& amount :
+         {"0." + threes, "0." + threes + "3", std::string("1e-36"), std::string("10e-37"),
+          "0." + threes + "3" + std::string(100, '0'), "1." + std::string(200, '0'), std::string("12300e-38")}) {
       ExpectJson("verified", json(amount));
       ExpectForm("verified", FormWith("amount_crypto", amount));
     }
-    for (const std::string& amount : {"0." + threes + "33", std::string("1e-37"), std::string("1e-400"), std::string("1e-99999999999999999999"), "0." + std::string(36, '0') + "1"}) {
+    for (const std::string& amount : {"0." + threes + "33", std::string("1e-37"), std::string("1e-400"),
+                                      std::string("1e-99999999999999999999"), "0." + std::string(36, '0') + "1"}) {
       ExpectJson("invalid_amount", json(amount));
       ExpectForm("invalid_amount", FormWith("amount_crypto", amount));
     }

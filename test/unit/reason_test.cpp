@@ -10,10 +10,13 @@ namespace cc {
 namespace {
 
 TEST(Reason, HasTheContractsWordsInItsOrder) {
-  const char* const words[] = {"empty_body", "body_too_large", "unsupported_content_type", "invalid_json", "invalid_form", "duplicate_field",
-                               "missing_invoice_id", "invalid_field", "invalid_amount", "missing_token", "malformed_token",
-                               "unsupported_algorithm", "bad_signature", "invalid_claims", "token_not_yet_valid", "token_expired",
-                               "invoice_mismatch", "missing_order_id", "token_reused", "unknown_project"};
+  const char* const words[] = {"empty_body",         "body_too_large",   "unsupported_content_type",
+                               "invalid_json",       "invalid_form",     "duplicate_field",
+                               "missing_invoice_id", "invalid_field",    "invalid_amount",
+                               "missing_token",      "malformed_token",  "unsupported_algorithm",
+                               "bad_signature",      "invalid_claims",   "token_not_yet_valid",
+                               "token_expired",      "invoice_mismatch", "missing_order_id",
+                               "token_reused",       "unknown_project"};
   EXPECT_EQ(ReasonWord(Reason::kVerified), nullptr);
   int reason = 1;
   for (const char* const word : words) EXPECT_STREQ(ReasonWord(static_cast<Reason>(reason++)), word);

@@ -6,13 +6,15 @@
 namespace cc {
 namespace {
 
-constexpr State kAllStates[] = {State::kRejected, State::kPending, State::kApplied, State::kDuplicate, State::kConflict, State::kFailed};
+constexpr State kAllStates[] = {State::kRejected,  State::kPending,  State::kApplied,
+                                State::kDuplicate, State::kConflict, State::kFailed};
 
 // --- What counts once ---
 
 TEST(Token, OtherContentUnderASpentTokenIsTokenReused) {
   for (const State state : kAllStates)
-    EXPECT_EQ(DecideByToken({state, Reason::kVerified, false}), (Decision{State::kRejected, Reason::kTokenReused})) << StateWord(state);
+    EXPECT_EQ(DecideByToken({state, Reason::kVerified, false}), (Decision{State::kRejected, Reason::kTokenReused}))
+        << StateWord(state);
 }
 
 TEST(Token, TheSameMessageAgainIsADuplicateWhateverBecameOfTheFirst) {
@@ -21,12 +23,15 @@ TEST(Token, TheSameMessageAgainIsADuplicateWhateverBecameOfTheFirst) {
 }
 
 TEST(Token, TheSameMessageIsRejectedAgainForTheSameReason) {
-  EXPECT_EQ(DecideByToken({State::kRejected, Reason::kMissingOrderId, true}), (Decision{State::kRejected, Reason::kMissingOrderId}));
+  EXPECT_EQ(DecideByToken({State::kRejected, Reason::kMissingOrderId, true}),
+            (Decision{State::kRejected, Reason::kMissingOrderId}));
 }
 
 TEST(Content, MakesADuplicateUnlessItFailedOrChangedNothing) {
-  for (const State state : {State::kApplied, State::kPending, State::kConflict}) EXPECT_TRUE(MakesDuplicates(state)) << StateWord(state);
-  for (const State state : {State::kFailed, State::kRejected, State::kDuplicate}) EXPECT_FALSE(MakesDuplicates(state)) << StateWord(state);
+  for (const State state : {State::kApplied, State::kPending, State::kConflict})
+    EXPECT_TRUE(MakesDuplicates(state)) << StateWord(state);
+  for (const State state : {State::kFailed, State::kRejected, State::kDuplicate})
+    EXPECT_FALSE(MakesDuplicates(state)) << StateWord(state);
 }
 
 TEST(OrderId, IsMissingOnlyWhereTheProjectRequiresOne) {
@@ -38,7 +43,8 @@ TEST(OrderId, IsMissingOnlyWhereTheProjectRequiresOne) {
 TEST(OrderId, OfATestPaymentMayBeMissing) { EXPECT_FALSE(IsOrderIdMissing(true, false, true)); }
 
 TEST(Error, ThatPassesByItselfLeavesTheRowWaiting) {
-  for (const char* const sqlstate : {"57014", "55P03", "40P01"}) EXPECT_EQ(StateAfterError(sqlstate), State::kPending) << sqlstate;
+  for (const char* const sqlstate : {"57014", "55P03", "40P01"})
+    EXPECT_EQ(StateAfterError(sqlstate), State::kPending) << sqlstate;
 }
 
 TEST(Error, OfTheMerchantsCodeLeavesTheRowFailed) {
@@ -73,8 +79,11 @@ TEST(Newer, IsTheFurtherStateWhereTheEndsAreEqual) {
 }
 
 TEST(Rank, GoesFromUnknownToSuccess) {
-  const PaymentStatus statuses[] = {{"pending", "created", "created"}, {"pending", "created", "partial"}, {"fail", "", "canceled"},
-                                    {"pending", "created", "paid"},    {"success", "success", "paid"}};
+  const PaymentStatus statuses[] = {{"pending", "created", "created"},
+                                    {"pending", "created", "partial"},
+                                    {"fail", "", "canceled"},
+                                    {"pending", "created", "paid"},
+                                    {"success", "success", "paid"}};
   for (int rank = 0; rank < 5; ++rank) EXPECT_EQ(RankOf(statuses[rank]), rank);
   EXPECT_EQ(RankOf({"fail", "canceled", ""}), 2);
   EXPECT_EQ(RankOf({"success", "", ""}), 4) << "a form does not have the other two";
@@ -158,8 +167,14 @@ TEST(Erased, ABodyIsKeptUntilItIsSettled) {
 
 // --- How a postback changes a known invoice ---
 
-constexpr Update kNewer{.is_newer = true, .is_newer_amount = true, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
-constexpr Update kOlder{.is_newer = false, .is_newer_amount = false, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
+constexpr Update kNewer{
+    .is_newer = true, .is_newer_amount = true, .is_paid = false, .says_paid = false, .same_amount = false, .is_accepted = false};
+constexpr Update kOlder{.is_newer = false,
+                        .is_newer_amount = false,
+                        .is_paid = false,
+                        .says_paid = false,
+                        .same_amount = false,
+                        .is_accepted = false};
 
 constexpr Update Paid(Update update) {
   update.is_paid = true;
@@ -228,7 +243,8 @@ TEST(Acceptable, IsAConflictOrATokenThatAnotherOneSpent) {
 }
 
 TEST(JudgedAgain, IsWhatSecretsSettingsAndClocksCanOvercome) {
-  for (const Reason reason : {Reason::kBadSignature, Reason::kTokenExpired, Reason::kTokenNotYetValid, Reason::kUnknownProject, Reason::kMissingOrderId})
+  for (const Reason reason : {Reason::kBadSignature, Reason::kTokenExpired, Reason::kTokenNotYetValid, Reason::kUnknownProject,
+                              Reason::kMissingOrderId})
     EXPECT_TRUE(IsJudgedAgain(reason)) << ReasonWord(reason);
   for (const Reason reason : {Reason::kInvalidJson, Reason::kTokenReused, Reason::kInvoiceMismatch, Reason::kMalformedToken})
     EXPECT_FALSE(IsJudgedAgain(reason)) << ReasonWord(reason);
@@ -249,7 +265,8 @@ constexpr Update InAnotherCoin(Update update) {
 
 TEST(Merge, WithoutAnAnswerOfTheApiWhatIsToPayGoesWithTheMoney) {
   for (const ColumnGroup group : {ColumnGroup::kExpected, ColumnGroup::kExpectedUsd})
-    for (const Update& update : {kNewer, kOlder, SaysPaid(kNewer), Paid(kOlder), Paid(SaysPaid(kNewer)), InAnotherCoin(SaysPaid(kNewer))})
+    for (const Update& update :
+         {kNewer, kOlder, SaysPaid(kNewer), Paid(kOlder), Paid(SaysPaid(kNewer)), InAnotherCoin(SaysPaid(kNewer))})
       EXPECT_EQ(MergeOf(group, update), MergeOf(ColumnGroup::kMoney, update));
 }
 
@@ -268,7 +285,8 @@ TEST(Merge, AnAnswerOfTheApiChangesWhatIsToPayAtAnyTime) {
 TEST(Merge, WhatIsToPayFollowsAnAcceptedPostbackButIsNeverBlanked) {
   Update accepted = Expected(Paid(SaysPaid(kOlder)));
   accepted.is_accepted = true;
-  for (const ColumnGroup group : {ColumnGroup::kExpected, ColumnGroup::kExpectedUsd}) EXPECT_EQ(MergeOf(group, accepted), Merge::kReplace);
+  for (const ColumnGroup group : {ColumnGroup::kExpected, ColumnGroup::kExpectedUsd})
+    EXPECT_EQ(MergeOf(group, accepted), Merge::kReplace);
   EXPECT_EQ(MergeOf(ColumnGroup::kExpected, InAnotherCoin(accepted)), Merge::kTake);
 }
 

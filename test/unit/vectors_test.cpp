@@ -45,8 +45,8 @@ std::string NameOf(const testing::TestParamInfo<Vector>& info) {
 
 std::string DecodeBase64(const std::string& text) {
   std::string bytes(text.size(), '\0');
-  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()), reinterpret_cast<const unsigned char*>(text.data()),
-                                   static_cast<int>(text.size()));
+  const int size = EVP_DecodeBlock(reinterpret_cast<unsigned char*>(bytes.data()),
+                                   reinterpret_cast<const unsigned char*>(text.data()), static_cast<int>(text.size()));
   EXPECT_GE(size, 0);
   const auto padding = static_cast<std::size_t>(std::count(text.begin(), text.end(), '='));
   bytes.resize(static_cast<std::size_t>(size) - padding);
@@ -115,7 +115,9 @@ TEST_P(VectorTest, HasTheVerdictThatItSays) {
 
   const Fields& fields = postback.fields;
   const json& expected = expect["fields"];
-  for (const auto& [name, text] : {std::pair{"status", fields.status}, {"invoice_id", fields.invoice_id}, {"currency", fields.currency},
+  for (const auto& [name, text] : {std::pair{"status", fields.status},
+                                   {"invoice_id", fields.invoice_id},
+                                   {"currency", fields.currency},
                                    {"order_id", fields.order_id}})
     if (expected.contains(name)) {
       EXPECT_EQ(text, TextOr(expected[name], "")) << name;
