@@ -198,6 +198,17 @@ class OtherRows {
     return found != nullptr;
   }
 
+  // One probe that finds nothing answers for every state: most postbacks are new.
+  bool HasSameContent(const InboxRow& row) const {
+    Scan scan(inbox_, snapshot_,
+              {{"invoice_id", TEXTOID, row.Value(InboxColumn::kInvoiceId)},
+               {"project", TEXTOID, row.Value(InboxColumn::kProject)},
+               {"content_digest", BYTEAOID, row.Value(InboxColumn::kContentDigest)}});
+    const bool found = NextOther(scan) != nullptr;
+    scan.End();
+    return found;
+  }
+
   // A row of this content, which makes it a duplicate. A pending one without token_digest is not decided itself.
   bool FindSameContent(const InboxRow& row, State state, Judgement& judgement) const {
     Scan scan(inbox_, snapshot_,
@@ -237,6 +248,7 @@ Judgement JudgeBy(const OtherRows& others, const InboxRow& row, const Delivery& 
   if (IsOrderIdMissing(requires_order_id, !delivery.invoice.IsNull(InvoiceColumnIndex("order_id")),
                        !is_test.isnull && DatumGetBool(is_test.value)))
     return {.decision = {State::kRejected, Reason::kMissingOrderId}};
+  if (!others.HasSameContent(row)) return judgement;
   for (std::size_t i = 0; i < kStateWords.size(); ++i)
     if (MakesDuplicates(static_cast<State>(i)) && others.FindSameContent(row, static_cast<State>(i), judgement)) break;
   return judgement;

@@ -10,6 +10,10 @@ extern "C" {
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_trigger.h"
@@ -172,16 +176,29 @@ bool IsDistributed(Oid table) {
   return found;
 }
 
-bool HasExpressionIndex(Relation table) {
+// True if the index calls a function, operator or type that did not come with PostgreSQL: catalogs list no other dependencies.
+bool CallsMerchantCode(Oid index) {
+  const Relation dependencies = table_open(DependRelationId, AccessShareLock);
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
+  ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(index));
+  const SysScanDesc scan = systable_beginscan(dependencies, DependDependerIndexId, true, nullptr, 2, keys);
   bool found = false;
-  List* const indexes = RelationGetIndexList(table);
-  ListCell* cell;
-  foreach (cell, indexes) {
-    const Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    found |= !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
-             !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
-    index_close(index, AccessShareLock);
+  HeapTuple row;
+  while (!found && HeapTupleIsValid(row = systable_getnext(scan))) {
+    const Oid kind = reinterpret_cast<const FormData_pg_depend*>(GETSTRUCT(row))->refclassid;
+    found = kind != RelationRelationId && kind != ConstraintRelationId && kind != CollationRelationId;
   }
+  systable_endscan(scan);
+  table_close(dependencies, AccessShareLock);
+  return found;
+}
+
+bool HasMerchantIndex(Relation table) {
+  List* const indexes = RelationGetIndexList(table);
+  bool found = false;
+  ListCell* cell;
+  foreach (cell, indexes) found |= CallsMerchantCode(lfirst_oid(cell));
   list_free(indexes);
   return found;
 }
@@ -321,7 +338,7 @@ bool RunsMerchantCode(Relation table) {
     if (TupleDescAttr(descriptor, i)->atttypid >= FirstNormalObjectId) return true;  // a domain may have a check
   const TupleConstr* const constraints = descriptor->constr;
   return table->trigdesc != nullptr || table->rd_rules != nullptr ||
-         (constraints != nullptr && (constraints->num_check > 0 || constraints->num_defval > 0)) || HasExpressionIndex(table);
+         (constraints != nullptr && (constraints->num_check > 0 || constraints->num_defval > 0)) || HasMerchantIndex(table);
 }
 
 bool IsKeptUnique(Relation table, const char* column, Oid type) {

@@ -87,7 +87,7 @@ class Scan {
 bool IsKeptUnique(Relation table, const char* column, Oid type);
 
 /// True if code of the merchant's runs when a row of this table is inserted or updated: a trigger, a rule, a check, a default, a
-/// generated column, an index on an expression.
+/// generated column, an index that calls a function which did not come with PostgreSQL.
 bool RunsMerchantCode(Relation table);
 
 /// True if an insert into this table may skip a row after its BEFORE trigger `trigger` ran: ON CONFLICT DO NOTHING by a unique or

@@ -27,7 +27,7 @@ INSERT INTO cc_inbox (body) VALUES (replace(:'body', '"amount_crypto": 1', '"amo
 SELECT format('{"status":"success","invoice_id":"N1","amount_crypto":1,"currency":"BNB","token":"%s"}',
               cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now() + interval '1 min')), 's3cret')) AS unbound \gset
 INSERT INTO cc_inbox (body) VALUES (:'unbound') RETURNING state, reason;
-INSERT INTO cc_inbox (body) VALUES (replace(:'unbound', 'N1', 'N2')) RETURNING state, reason;
+INSERT INTO cc_inbox (body) VALUES (replace(:'unbound', '"N1"', '"N2"')) RETURNING state, reason;
 -- New content: a form after the JSON adds nothing and blanks nothing
 INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('s3cret', 'application/x-www-form-urlencoded', 'A', 'O1', 0.1, 1)) RETURNING state, reason;
 SELECT network, address, payment, cardinality(tx_list) AS transactions FROM cc_invoice WHERE invoice_id = 'A';
