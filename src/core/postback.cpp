@@ -10,9 +10,10 @@
 namespace cc {
 namespace {
 
-enum Name : std::size_t { kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kToken, kInvoiceInfo, kNames };
-constexpr std::array<std::string_view, kNames> kFieldNames{"status",   "invoice_id", "amount_crypto", "currency",
-                                                           "order_id", "token",      "invoice_info"};
+// invoice_info comes first, since a form repeats it.
+enum Name : std::size_t { kInvoiceInfo, kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kToken, kNames };
+constexpr std::array<std::string_view, kNames> kFieldNames{"invoice_info", "status",   "invoice_id", "amount_crypto",
+                                                           "currency",     "order_id", "token"};
 
 // The values of the known members, and whether one came twice.
 struct Members {
@@ -20,7 +21,10 @@ struct Members {
   bool duplicate = false;
 };
 
-bool IsJsonObject(std::string_view text) noexcept { return Trim(text).starts_with('{'); }
+bool IsJsonObject(std::string_view text) noexcept {
+  const bool may_be = !text.empty() && (text.front() == '{' || static_cast<unsigned char>(text.front()) <= ' ');
+  return may_be && Trim(text).starts_with('{');
+}
 
 Members FindMembers(const Document& document, Format format) noexcept {
   Members members;

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
 }
 
 namespace cc::pg {
@@ -14,14 +15,25 @@ namespace {
 
 // A member, and what its place among the others is decided by: jsonb orders keys by length, then by bytes.
 struct Member {
-  std::uint64_t rank;  // the length, and below it the first five bytes: nearly always this alone decides
+  std::uint64_t rank;  // the length, and below it the first five bytes
+  std::uint64_t rest;  // the next eight bytes
   std::uint32_t name;  // index of its node
 };
 
-std::uint64_t RankOf(std::string_view name) noexcept {
-  std::uint64_t rank = name.size();
-  for (std::size_t i = 0; i < 5; ++i) rank = rank << 8 | (i < name.size() ? static_cast<unsigned char>(name[i]) : 0U);
-  return rank;
+// The names that `rank` and `rest` hold whole: nearly all.
+constexpr std::size_t kRankedLength = 13;
+
+// `count` bytes of the name from `begin` on, the first one highest; zeros behind its end.
+std::uint64_t BytesOf(std::string_view name, std::size_t begin, std::size_t count) noexcept {
+  unsigned char bytes[sizeof(std::uint64_t)] = {};
+  if (begin < name.size()) std::memcpy(bytes + sizeof(bytes) - count, name.data() + begin, std::min(count, name.size() - begin));
+  std::uint64_t value;
+  std::memcpy(&value, bytes, sizeof(value));
+  return pg_ntoh64(value);
+}
+
+Member MemberFrom(std::string_view name, std::uint32_t node) noexcept {
+  return {name.size() << 40 | BytesOf(name, 0, 5), BytesOf(name, 5, 8), node};
 }
 
 class JsonbWriter {
@@ -139,7 +151,13 @@ class JsonbWriter {
 
   std::string_view NameOf(const Member& member) const noexcept { return document_.TextOf(document_.nodes[member.name]); }
 
-  bool SameName(const Member& a, const Member& b) const noexcept { return a.rank == b.rank && NameOf(a) == NameOf(b); }
+  bool SameName(const Member& a, const Member& b) const noexcept { return CompareNames(a, b) == 0; }
+
+  int CompareNames(const Member& a, const Member& b) const noexcept {
+    if (a.rank != b.rank) return a.rank < b.rank ? -1 : 1;
+    if (a.rest != b.rest) return a.rest < b.rest ? -1 : 1;
+    return document_.nodes[a.name].size <= kRankedLength ? 0 : NameOf(a).compare(NameOf(b));
+  }
 
   // The object's members in jsonb's order, those of the same name in the order they were sent.
   Member* SortMembers(const Node& object, bool without_token) {
@@ -149,11 +167,10 @@ class JsonbWriter {
     for (const Node* name = &object + 1; name < end; name = document_.After(name + 1)) {
       const std::string_view text = document_.TextOf(*name);
       if (without_token && text == "token") continue;
-      *last++ = Member{RankOf(text), static_cast<std::uint32_t>(name - document_.nodes)};
+      *last++ = MemberFrom(text, static_cast<std::uint32_t>(name - document_.nodes));
     }
     std::sort(first, last, [this](const Member& a, const Member& b) {
-      if (a.rank != b.rank) return a.rank < b.rank;
-      const int order = NameOf(a).compare(NameOf(b));
+      const int order = CompareNames(a, b);
       return order != 0 ? order < 0 : a.name < b.name;
     });
     return last;
