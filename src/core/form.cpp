@@ -9,7 +9,8 @@
 namespace cc {
 namespace {
 
-// Decodes one name or value to `out`, which may be where it stands: decoded text is never longer. False if malformed.
+// Decodes a name or a value to `out`, which may be the place of `encoded`: decoded text is never longer. Returns false if
+// malformed.
 bool Decode(std::string_view encoded, char* out, std::size_t& size) noexcept {
   char* const begin = out;
   for (std::size_t i = 0; i < encoded.size(); ++i) {
