@@ -238,8 +238,7 @@ void RefuseOldTables(Oid schema) {
   CloseTable(OpenTable(schema, "cc_import_log"));
   if (!IsInvoiceTableCurrent(schema))
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("the tables of cryptocloud_postback are of an earlier version"),
-                    errhint("Run SELECT cc_setup().")));
+                    errmsg("the tables of cryptocloud_postback are of an earlier version"), errhint("Run SELECT cc_setup().")));
 }
 
 Project ProjectOf(Oid schema, Datum name) {

@@ -261,8 +261,8 @@ Relation OpenTable(Oid schema, const char* name) {
   const AclResult permission = pg_class_aclcheck(RelationGetRelid(table), user, ACL_SELECT);
   if (permission != ACLCHECK_OK) aclcheck_error(permission, OBJECT_TABLE, name);
   if (check_enable_rls(RelationGetRelid(table), InvalidOid, true) == RLS_ENABLED)
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("row-level security of table \"%s\" applies to its owner", name)));
+    ereport(ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("row-level security of table \"%s\" applies to its owner", name)));
   return table;
 }
 
