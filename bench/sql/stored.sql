@@ -1,5 +1,5 @@
--- Nothing but the storing: the two rows that a delivery makes, with their indexes, by one statement of SQL. Nothing is verified,
--- nothing is looked up, and what fails takes the postback with it.
+-- Only the storage: the two rows of a delivery, with their indexes, by one SQL statement. Nothing is verified or looked up, and
+-- an error also loses the postback.
 CREATE TABLE stored_inbox (LIKE cc_inbox INCLUDING ALL);
 CREATE TABLE stored_invoice (LIKE cc_invoice INCLUDING ALL);
 -- Compressed as the pipeline compresses, or the statement would pay for another algorithm.
@@ -12,7 +12,7 @@ BEGIN
 END
 $$;
 
--- What the statement takes the invoice's other columns from; not compressed, as it is when it comes from a body.
+-- The source of the invoice's other columns; not compressed, as in a body.
 CREATE TABLE stored_sample (LIKE cc_invoice);
 ALTER TABLE stored_sample ALTER info SET STORAGE PLAIN;
 INSERT INTO stored_sample SELECT * FROM cc_invoice;

@@ -10,7 +10,7 @@
 namespace cc {
 namespace {
 
-// Decodes one name or value to where it stands: decoded text is never longer. False if malformed.
+// Decodes a name or a value in place: decoded text is never longer. Returns false if malformed.
 bool Decode(char* text, std::size_t& size) noexcept {
   char* out = text;
   for (std::size_t i = 0; i < size; ++i) {

@@ -50,7 +50,7 @@ is((grep { /cc_health/ && $_ =~ /problem IS NOT NULL/ } keys %answer) ? $answer{
 	'', 'after all of that, all is well');
 like($answer{q{SELECT * FROM cc_timeline('ORDER_93223');}}, qr/\|paid\|.*ORDER_93223/, 'the timeline shows the payment');
 
-# Each word for a fault is explained, and there is no other
+# Each word for a fault is explained, and no other word
 my ($list) = $chapter =~ /^(\| `tables` .*?)\n\n/ms;
 my %explained = map { $_ => 1 } $list =~ /^\| `(\w+)`/mg;
 my $source = slurp_file("$FindBin::RealBin/../../sql/operate.sql");
@@ -59,7 +59,7 @@ is(join(' ', sort keys %explained), join(' ', sort keys %said), 'each fault is e
 my ($exporter) = slurp_file("$FindBin::RealBin/../../monitoring/prometheus-sql-exporter.yml") =~ /ARRAY\[(.*?)\]/s;
 is(join(' ', sort $exporter =~ /'(\w+)'/g), join(' ', sort keys %said), 'and each is a metric');
 
-# What the roles may do
+# The rights of the roles
 is(answer_as($node, 'prometheus', 'SELECT count(*) FROM cc_health();', 'shop'), '2', 'monitoring asks for health');
 like(answer_as($node, 'prometheus', 'SELECT body FROM cc_inbox;', 'shop'), qr/42501/, 'and reads no body');
 like(answer_as($node, 'support', 'SELECT secret FROM cc_project;', 'shop'), qr/42501/, 'support reads no secret');
