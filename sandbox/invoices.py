@@ -65,6 +65,11 @@ class Invoice:
         self.confirmed = True
         self.finished = utc_now()
 
+    @property
+    def is_due(self):
+        """The shop owes the goods: its whole price was paid, and confirmed."""
+        return self.confirmed and not self.test_mode and self.paid >= self.to_pay
+
     def cancel(self):
         self.status = "canceled"
 

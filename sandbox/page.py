@@ -33,13 +33,9 @@ class View:
         self.timeline = database.timeline(order)
         self.explained = {row.id: database.explanation(row) for row in self.rows}
         self.why = {row.id: why(row, order) for row in self.rows}
-        self.remedies = {
-            row.id: remedies.for_row(database, row, order, service.new_key_of(order.invoice_id)) for row in self.rows
-        }
+        new_key = service.new_key_of(order.invoice_id)
+        self.remedies = {row.id: remedies.for_row(database, row, order, self.invoice, new_key) for row in self.rows}
         self.remedy = remedies.for_order(self.invoice, self.rows, api)
-        self.possible = {
-            name for name in (remedies.APPLY, remedies.REVERIFY, remedies.ACCEPT, remedies.IMPORT) if database.has(name)
-        }
 
     @property
     def summary(self):
@@ -54,10 +50,11 @@ class View:
         return "open" if self.rows else "waiting"
 
     def find_remedy(self, place):
-        """A remedy by the row that it stands at, or "order"."""
-        return (
-            self.remedy if place == "order" else next((self.remedies[row.id] for row in self.rows if str(row.id) == place), None)
-        )
+        """A remedy by its place: "order", or the row that it stands at and its name."""
+        if place == "order":
+            return self.remedy
+        places = {f"{row}-{remedy.name}": remedy for row, found in self.remedies.items() for remedy in found}
+        return places.get(place)
 
 
 def why(row, order):
@@ -113,9 +110,7 @@ def make_page(service, database, shop):
 
     def fix(order, place):
         view = View(database, service, shop.api, order.id)
-        remedy = view.find_remedy(place)
-        if not remedy or remedy.needs not in view.possible:
-            abort(409)
+        remedy = view.find_remedy(place) or abort(409)
         try:
             said = remedies.carry_out(database, remedy)
         except psycopg.Error as error:

@@ -120,6 +120,18 @@ INSERT INTO cc_inbox (body) VALUES (sample('W', 10, 'A', expires => '9 min')), (
 SELECT cc_accept(11);
 INSERT INTO cc_inbox (body) VALUES (sample('W', 1000, 'A', expires => '6 min')) RETURNING state;
 SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'W';
+-- A conflict that is wrong stays without effect: its token is spent, and its invoice can be erased
+INSERT INTO orders VALUES ('D', 1);
+SELECT sample('WRONG', 1, 'THIEF') AS body \gset
+INSERT INTO cc_inbox (body) VALUES (sample('WRONG', 1, 'D')), (:'body') RETURNING id, state, error;
+UPDATE cc_inbox SET state = 'duplicate' WHERE id = 14 AND state = 'conflict';
+SELECT cc_accept(14, true);
+SELECT cc_apply();
+INSERT INTO cc_inbox (body) VALUES (:'body'), (replace(:'body', '"order_id": "THIEF"', '"order_id": "D"')) RETURNING state, reason;
+SELECT order_id FROM cc_invoice WHERE invoice_id = 'WRONG';
+SELECT id, times FROM orders WHERE id = 'D';
+SELECT cc_erase('WRONG');
+SELECT state, error, body IS NULL AS without_body FROM cc_inbox WHERE id = 14;
 -- Not without a grant
 CREATE ROLE regress_nobody;
 SET ROLE regress_nobody;
