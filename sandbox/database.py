@@ -66,7 +66,7 @@ class Database:
         )
 
     def timeline(self, order):
-        return self.rows("SELECT at, event, detail FROM cc_timeline(%s) ORDER BY at DESC LIMIT 50", order.id)
+        return self.rows("SELECT at, event, detail FROM cc_timeline(%s) ORDER BY at DESC LIMIT 50", order.customer or order.id)
 
     def health(self):
         """The problems that cc_health sees."""

@@ -49,6 +49,11 @@ class View:
             return "lost"
         return "open" if self.rows else "waiting"
 
+    @property
+    def waits(self):
+        """Something of this order is not settled."""
+        return self.order and any(row.state in ("pending", "failed", "conflict") for row in self.rows)
+
     def find_remedy(self, place):
         """A remedy by its place: "order", or the row that it stands at and its name."""
         if place == "order":

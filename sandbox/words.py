@@ -8,11 +8,11 @@ WORDS = {
     "database": ("Database", "База данных"),
     "intro": (
         "Place an order, pay it or break something, and watch the database.",
-        "Создайте заказ, оплатите его или сломайте что-нибудь и смотрите на базу данных.",
+        "Создайте заказ, оплатите его или сломайте что-нибудь, и смотрите на базу данных.",
     ),
     "made_up": (
         "All of this is made up. No request leaves this machine.",
-        "Всё это понарошку. Запросы не покидают этот компьютер.",
+        "Всё понарошку, и запросы не покидают этот компьютер.",
     ),
     # What happened, in one line
     "begin": ("Press Pay, or a fault.", "Нажмите «Оплатить» или любой сбой."),
@@ -177,11 +177,10 @@ WORDS = {
     "explain": ("The SQL that explains it", "SQL, который это объясняет"),
     "body": ("The body as it arrived", "Тело запроса, как пришло"),
     "run": ("Run this", "Выполнить"),
-    "remedy": ("What fixes it", "Что поможет"),
     "remedy.cc_apply": ("Repair the trigger, and apply what waits.", "Починить триггер и применить ожидающее."),
     "remedy.cc_reverify": ("Judge it again, as of its receipt.", "Проверить заново, на момент получения."),
-    "remedy.cc_accept": ("It is right: the invoice follows it.", "Это верно: счёт следует ему."),
-    "remedy.decline": ("It is wrong: all stays as it is.", "Это неверно: всё остаётся как есть."),
+    "remedy.cc_accept": ("If it is right: let the invoice follow it.", "Если это верно: пусть счёт следует ему."),
+    "remedy.decline": ("If it is wrong: leave all as it is.", "Если это неверно: оставить всё как есть."),
     "remedy.cc_import": ("Ask the service's API, and import its answer.", "Спросить API сервиса и импортировать ответ."),
     # Why a row has its state
     "why.applied": ("Verified, and the invoice is up to date.", "Проверено, счёт обновлён."),
