@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
-from currencies import FIAT, Coin
-
-CENT = Decimal("0.01")
+from currencies import CENT, FIAT, Coin
 
 
 def utc_now():

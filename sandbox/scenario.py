@@ -20,10 +20,11 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import remedies
 import words
+from currencies import usd_of
 from database import Database
 from faults import FAULTS
 from page import View, make_sandbox
@@ -78,15 +79,10 @@ def parse_step(name, *parts):
         elif part in FIAT:
             step = replace(step, fiat=part)
         else:
-            step = replace(step, price=number(part))
+            usd_of(part)
+            step = replace(step, price=Decimal(part))
+    usd_of(step.price, step.fiat)
     return step
-
-
-def number(text):
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"what is {text}?") from None
 
 
 def random_stories(count, seed):
