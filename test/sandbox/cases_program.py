@@ -17,7 +17,6 @@ def cases():
 
 
 def start(script, **environment):
-    """(program, what it printed until its first line with `until`)"""
     return subprocess.Popen(
         [script], env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
     )
@@ -37,42 +36,54 @@ def press_ctrl_c(program):
     return program.wait()
 
 
-def processes(session=None, folder=None):
-    """The command lines of this session's processes, or of those that have the folder in their command line or work in it."""
+def processes(belongs):
+    """The processes, as folders of /proc, for which this is true."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = process.joinpath("cmdline").read_text().replace("\0", " ")
-            belongs = folder and (folder in words or str(process.joinpath("cwd").readlink()).startswith(folder))
-            if belongs or int(process.joinpath("stat").read_text().rpartition(")")[2].split()[3]) == session:
-                found.append(words)
+            if belongs(process):
+                found.append(process)
         except OSError:
             pass  # it ended, or is another user's
     return found
 
 
-def listeners():
-    """Local addresses of all sockets that listen, as the kernel spells them: {"0100007F:2008"}."""
+def members(session):
+    return processes(lambda process: int((process / "stat").read_text().rpartition(")")[2].split()[3]) == session)
+
+
+def inmates(folder):
+    """Processes that work in the folder, or name it."""
+    return processes(lambda process: str((process / "cwd").readlink()).startswith(folder) or folder in (process / "cmdline").read_text())
+
+
+def listeners(session):
+    """Local addresses of the sockets on which this session listens, as the kernel spells them: {"0100007F:2008"}."""
+    own = {str(file.readlink()) for process in members(session) for file in process.glob("fd/*") if file.is_symlink()}
     lines = [line.split() for file in ("tcp", "tcp6") for line in Path(f"/proc/net/{file}").read_text().splitlines()[1:]]
-    return {line[1] for line in lines if line[3] == LISTENING}
+    return {line[1] for line in lines if line[3] == LISTENING and f"socket:[{line[9]}]" in own}
+
+
+def clusters():
+    """Servers that run in this workspace."""
+    return set(Path(os.environ["CC_WORKSPACE"]).glob("cluster.*/data/postmaster.pid"))
 
 
 @case("script/sandbox prints one URL, listens on loopback only, and Ctrl-C ends all of it; twice in a row")
 def _():
     for _ in range(2):
-        before = listeners()
+        before = clusters()
         program = start("script/sandbox")
         try:
             url = read_until(program, "http://[^ ]+/$")
             read_until(program, "Ctrl-C ends it")
             assert "The payment service in a box" in urllib.request.urlopen(url).read().decode()
-            added = listeners() - before
-            assert len(added) >= 2 and all(address.startswith("0100007F:") for address in added), added
-            assert any("page.py" in words for words in processes(program.pid))
+            addresses = listeners(program.pid)
+            assert len(addresses) == 2 and all(address.startswith("0100007F:") for address in addresses), addresses
+            assert len(clusters() - before) == 1
         finally:
             status = press_ctrl_c(program)
-        assert status == 130 and not processes(program.pid), (status, processes(program.pid))
-        assert not added & listeners(), added & listeners()
+        assert status == 130 and not members(program.pid) and clusters() == before, (status, members(program.pid), clusters())
 
 
 @case("what guards it removes the folder and ends every server, PostgreSQL too")
@@ -80,7 +91,7 @@ def _():
     program = start("test/sandbox/guarded", CC_WORKSPACE="")
     try:
         folder = read_until(program, "^/.*cryptocloud[.].*$")
-        assert len(processes(folder=folder)) > 5, processes(folder=folder)
+        assert len(inmates(folder)) > 5, inmates(folder)
     finally:
         status = press_ctrl_c(program)
-    assert status == 130 and not os.path.exists(folder) and not processes(folder=folder), (status, processes(folder=folder))
+    assert status == 130 and not os.path.exists(folder) and not inmates(folder), (status, inmates(folder))

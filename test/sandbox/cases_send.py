@@ -2,6 +2,7 @@
 import os
 import ssl
 import subprocess
+import tempfile
 import threading
 
 from collect import Cases
@@ -38,8 +39,7 @@ def _():
 
 @case("no curl is needed")
 def _():
-    folder = os.environ["TMPDIR"] + "/no-curl"
-    os.makedirs(folder)
+    folder = tempfile.mkdtemp()
     os.symlink("/usr/bin/python3", folder + "/python3")
     assert send("--secret", PATH=folder).returncode == 0
 
