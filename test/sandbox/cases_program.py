@@ -1,14 +1,20 @@
-"""script/sandbox as a person starts it: one URL, on loopback only, and Ctrl-C leaves nothing behind, twice in a row."""
+"""script/sandbox and sandbox/service.py as a person starts them: on loopback only, and Ctrl-C leaves nothing behind."""
 import os
 import re
 import signal
+import socket
 import subprocess
+import sys
+import time
 import urllib.request
 from pathlib import Path
 
 from collect import Cases
+from database import Database
+from shop import Api
 
 case = CASES = Cases()
+database = Database()
 LISTENING = "0A"
 
 
@@ -16,9 +22,16 @@ def cases():
     return CASES
 
 
-def start(script, **environment):
+def start(*command, **environment):
+    """In a session of its own. It heeds Ctrl-C, also where this test runs in the background of a shell."""
     return subprocess.Popen(
-        [script], env=os.environ | environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -95,3 +108,36 @@ def _():
     finally:
         status = press_ctrl_c(program)
     assert status == 130 and not os.path.exists(folder) and not inmates(folder), (status, inmates(folder))
+
+
+@case("sandbox/service.py: another installation's project by --postback-url and --secret, its API, and the buttons of a checkout")
+def _():
+    secret = "the secret of another installation"
+    database.run("INSERT INTO cc_project (name, secret) VALUES ('other', %s)", secret)
+    command = [sys.executable, "-u", "sandbox/service.py", "--postback-url", os.environ["CC_POSTBACK_URL"] + "/other"]
+    command += ["--secret", secret, "--format", "form", "--shop-id", "MINE", "--port", str(free_port())]
+    with start(*command) as program:
+        try:
+            told = dict(program.stdout.readline().split() for _ in range(2))
+            told |= dict(program.stdout.readline().rsplit(maxsplit=1) for _ in range(2))
+            api = Api(told["Pages"], told["API KEY"])
+            invoice = api.call("create", shop_id=told["shop_id"], amount=5, order_id="OTHER-1")
+            urllib.request.urlopen(invoice["link"], b"fault=twice_later&format=form").close()
+            rows = "SELECT state, content_type FROM cc_inbox WHERE project = 'other' ORDER BY id"
+            until = time.monotonic() + 10
+            while len(found := database.rows(rows)) < 2:
+                assert time.monotonic() < until, found
+                time.sleep(0.05)
+            assert [row.state for row in found] == ["applied", "duplicate"] and "form" in found[0].content_type, found
+            assert secret not in urllib.request.urlopen(invoice["link"]).read().decode()
+        finally:
+            os.killpg(program.pid, signal.SIGINT)
+            said = program.stdout.read()
+            database.run("DELETE FROM cc_project WHERE name = 'other'")
+    assert program.returncode == 0 and not said, (program.returncode, said)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
