@@ -110,7 +110,9 @@ class Service:
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--postback-url", required=True, type=sending.http_url, metavar="URL", help="where the shop takes postbacks")
+    parser.add_argument(
+        "--postback-url", required=True, type=sending.http_url, metavar="URL", help="where the shop takes postbacks"
+    )
     parser.add_argument("--secret", metavar="KEY", help="the project's SECRET KEY; better in the variable CC_SECRET")
     parser.add_argument("--api-key", metavar="KEY", help="what the shop's Authorization must have (made anew)")
     parser.add_argument("--shop-id", metavar="ID", default="SANDBOXSHOP", help="(%(default)s)")

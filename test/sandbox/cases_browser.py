@@ -103,7 +103,9 @@ def _():
         order, _, _ = press(name)
         page.wait(lambda: statement in "".join(page.texts(".remedy pre")), statement)
         run_remedy(page, statement)
-        page.wait(lambda: page.text("#order-state") == state and "Run in the database" in page.text("#service .log"), f"{name} {state}")
+        page.wait(
+            lambda: page.text("#order-state") == state and "Run in the database" in page.text("#service .log"), f"{name} {state}"
+        )
         assert database.order(order).parcels == 1, (name, statement)
 
 
@@ -184,7 +186,10 @@ def _():
     info = {name: script for name in fields["invoice_info"]}
     for how in (
         {"body": postbacks.encode(fields | told | {"invoice_info": info}, "json")},
-        {"body": postbacks.encode(fields | {"invoice_id": script}, "form"), "content_type": f"application/x-www-form-urlencoded; {script}"},
+        {
+            "body": postbacks.encode(fields | {"invoice_id": script}, "form"),
+            "content_type": f"application/x-www-form-urlencoded; {script}",
+        },
         {"body": postbacks.encode(fields | told, "json"), "path": "/" + urllib.parse.quote("<img src=x onerror=alert(1)>")},
         {"body": f"{order}{script}".encode(), "content_type": script},
     ):
@@ -192,7 +197,11 @@ def _():
     page.wait(lambda: "conflict" in page.inbox() and "unknown_project" in page.inbox(), "the hostile rows")
     page.run("document.querySelectorAll('details').forEach(one => one.open = true)")
     shown = page.text("#database")
-    for part in (f'order_id is "{order}", the postback says "{order}"><script>', "unknown_project: ", "'<img src=x onerror=alert(1)>'"):
+    for part in (
+        f'order_id is "{order}", the postback says "{order}"><script>',
+        "unknown_project: ",
+        "'<img src=x onerror=alert(1)>'",
+    ):
         assert part in shown, (part, shown)
     assert page.chrome.title == "The payment service in a box"
     assert not page.run("return document.querySelectorAll('main script, main img').length")

@@ -93,11 +93,15 @@ def kept(database):
              FROM cc_invoice"""
     )
     assert all(row.amount_crypto == row.paid for row in rows if row.counts), "the signed amount is not what was paid"
-    return {(row.project, row.invoice_id): (row.order_id, row.currency, row.paid, row.usd, row.counts, row.status) for row in rows}
+    return {
+        (row.project, row.invoice_id): (row.order_id, row.currency, row.paid, row.usd, row.counts, row.status) for row in rows
+    }
 
 
 def differences(expected, found):
-    return [(key, expected.get(key), found.get(key)) for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)]
+    return [
+        (key, expected.get(key), found.get(key)) for key in expected.keys() | found.keys() if expected.get(key) != found.get(key)
+    ]
 
 
 def agree(day, books):
@@ -178,7 +182,10 @@ def _():
     # A key of its own each time that the fault "wrong secret" signed with is lost: the API told what was paid.
     assert left["bad_signature"] == told["forged"] + told["wrong_secret"], left
     assert left["invalid_json"] == told["markup"] and left["token_reused"] == told["raised"], left
-    assert set(left) <= {"bad_signature", "invalid_json", "token_reused", "token_expired"} and left["token_expired"] <= told["expired"]
+    assert (
+        set(left) <= {"bad_signature", "invalid_json", "token_reused", "token_expired"}
+        and left["token_expired"] <= told["expired"]
+    )
 
 
 @case("cc_health says nothing")

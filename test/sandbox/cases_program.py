@@ -67,7 +67,9 @@ def members(session):
 
 def inmates(folder):
     """Processes that work in the folder, or name it."""
-    return processes(lambda process: str((process / "cwd").readlink()).startswith(folder) or folder in (process / "cmdline").read_text())
+    return processes(
+        lambda process: str((process / "cwd").readlink()).startswith(folder) or folder in (process / "cmdline").read_text()
+    )
 
 
 def listeners(session):

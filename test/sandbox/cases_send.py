@@ -108,7 +108,9 @@ def _():
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(files[1], files[0])
-    server = make_server("127.0.0.1", 0, lambda _, answer: answer("200 OK", []) and (), request_handler=Handler, ssl_context=context)
+    server = make_server(
+        "127.0.0.1", 0, lambda _, answer: answer("200 OK", []) and (), request_handler=Handler, ssl_context=context
+    )
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         url = f"https://127.0.0.1:{server.server_port}/"
@@ -123,7 +125,9 @@ def _():
 def _():
     run = send("--help")
     assert run.returncode == 0
-    for option in "project order invoice amount currency status format test secret dry-run insecure forged expired replay".split():
+    for (
+        option
+    ) in "project order invoice amount currency status format test secret dry-run insecure forged expired replay".split():
         assert f"--{option} " in run.stdout, option
 
 
