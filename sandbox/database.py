@@ -85,8 +85,8 @@ VERDICT = """SELECT v.verified, v.reason, p.received_at, v.payload ->> 'order_id
        cc_verify_postback(p.body, p.content_type, s.secret, p.received_at) AS v
  WHERE p.id = {id};"""
 
-ATTEMPTS = """SELECT state, attempts, error, token_expires_at FROM cc_inbox
- WHERE id = {id};"""
+ATTEMPTS = """SELECT state, attempts, error, token_expires_at
+  FROM cc_inbox WHERE id = {id};"""
 
 COMPARISON = """SELECT i.order_id, i.amount_crypto, o.amount AS price, i.currency, i.payment, i.is_test, i.paid_at
   FROM cc_inbox AS p JOIN cc_invoice AS i USING (project, invoice_id) LEFT JOIN orders AS o ON o.id = i.order_id

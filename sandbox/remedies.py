@@ -16,7 +16,9 @@ class Remedy:
 def for_row(database, row, order, invoice, new_key):
     """What may fix this row of the inbox: of several, a person chooses."""
     if row.state in ("pending", "failed"):
-        repair = [database.spell("DELETE FROM stocktaking WHERE order_id = {order};", order=order.id)] if order.is_broken else []
+        repair = (
+            [database.spell("DELETE FROM stocktaking\n WHERE order_id = {order};", order=order.id)] if order.is_broken else []
+        )
         return (Remedy("cc_apply", (*repair, "SELECT cc_apply();")),)
     if row.state == "conflict":
         return decline(row), accept(row, reassign="order_id" in (row.error or ""))
@@ -32,7 +34,7 @@ def for_row(database, row, order, invoice, new_key):
 
 
 def decline(row):
-    return Remedy("decline", (f"UPDATE cc_inbox SET state = 'duplicate' WHERE id = {row.id};",))
+    return Remedy("decline", (f"UPDATE cc_inbox SET state = 'duplicate'\n WHERE id = {row.id};",))
 
 
 def accept(row, reassign=False):

@@ -8,11 +8,11 @@ WORDS = {
     "database": ("Database", "База данных"),
     "intro": (
         "Place an order, pay it or break something, and watch the database.",
-        "Создайте заказ, оплатите его или сломайте что-нибудь, и смотрите на базу данных.",
+        "Создайте заказ, оплатите или сломайте что-нибудь, и смотрите на базу данных.",
     ),
     "made_up": (
         "All of this is made up. No request leaves this machine.",
-        "Всё понарошку, и запросы не покидают этот компьютер.",
+        "Всё понарошку, запросы не покидают компьютер.",
     ),
     # What happened, in one line
     "begin": ("Press Pay, or a fault.", "Нажмите «Оплатить» или любой сбой."),

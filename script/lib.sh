@@ -265,6 +265,7 @@ declare -A cc_background=()
 start_background() {
   local name=$1 port=$2
   shift 2
+  ! listens "$port" || die "Something else listens on port $port."
   "$@" > "$CC_WORKSPACE/log/$name.log" 2>&1 < /dev/null &
   cc_background[$name]=$!
   until_true 20 listens_or_died "${cc_background[$name]}" "$port" && listens "$port" && return

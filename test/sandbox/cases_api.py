@@ -1,12 +1,15 @@
 """The service's API against its documentation: shapes, errors, and the way of an invoice."""
+import base64
 import json
 import re
 import threading
+import time
 import urllib.request
 from datetime import datetime, timedelta, timezone
 from urllib.error import HTTPError
 
 import pages
+import postbacks
 from collect import Cases
 from service import Service
 from web import server_for
@@ -71,6 +74,17 @@ def create(**more):
 def period(days=0):
     today = datetime.now(timezone.utc)
     return {"start": (today - timedelta(1)).strftime("%d.%m.%Y"), "end": (today + timedelta(days)).strftime("%d.%m.%Y")}
+
+
+@case("a postback: signed for its invoice, for five minutes, with a new token each time")
+def _():
+    invoice = service.books.find(create()["uuid"])
+    tokens = [postbacks.fields_of(invoice, "the secret")["token"] for _ in range(2)]
+    assert tokens[0] != tokens[1]
+    for token in tokens:
+        header, claims = (json.loads(base64.urlsafe_b64decode(part + "==")) for part in token.split(".")[:2])
+        assert header == {"typ": "JWT", "alg": "HS256"} and claims["id"] == invoice.uuid, (header, claims)
+        assert 290 < claims["exp"] - time.time() <= 300, claims
 
 
 @case("no key, a wrong key, and the SECRET KEY are refused")

@@ -101,6 +101,15 @@ def _():
         assert status == 130 and not members(program.pid) and clusters() == before, (status, members(program.pid), clusters())
 
 
+@case("a port that is taken is not taken for its own")
+def _():
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        program = start("script/sandbox", PORT=port)
+        said = program.stdout.read()
+    assert program.wait() == 1 and f"Something else listens on port {port}." in said and "Ctrl-C ends" not in said, said
+
+
 @case("what guards it removes the folder and ends every server, PostgreSQL too")
 def _():
     program = start("test/sandbox/guarded", CC_WORKSPACE="")
