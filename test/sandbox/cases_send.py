@@ -100,7 +100,8 @@ def _():
 
 @case("--insecure takes a certificate that nobody signed; without it there is no answer")
 def _():
-    files = os.environ["TMPDIR"] + "/key.pem", os.environ["TMPDIR"] + "/certificate.pem"
+    folder = tempfile.mkdtemp()
+    files = f"{folder}/key.pem", f"{folder}/certificate.pem"
     subprocess.run(
         [*"openssl req -x509 -newkey rsa:2048 -nodes -days 1 -subj /CN=127.0.0.1 -keyout".split(), files[0], "-out", files[1]],
         check=True,
