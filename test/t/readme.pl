@@ -227,7 +227,7 @@ query(q{INSERT INTO orders VALUES ('LATE', 0.000113, 'BNB')});
 query(block_with("UPDATE orders SET paid_at = i.paid_at\n"));
 is(is_paid('orders', 'LATE'), 't', 'an order that was stored after its payment');
 
-# --- The reasons and the links ---
+# --- The reasons ---
 
 my ($table) = $readme =~ /^### Reasons\n(.*?)^###? /ms;
 my %status;
@@ -244,18 +244,6 @@ my @words = slurp_file("$root/src/core/reason.hpp") =~ /^\s+\{Reason::k\w+, "(\w
 my @unexplained = grep { !exists $status{$_} } @words;
 cmp_ok(scalar @words, '>=', 20, 'the code has reasons');
 is("@unexplained", '', 'and README explains each');
-
-my %anchors = ('' => { anchors($readme) });
-my @broken;
-while ($readme =~ /\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)/g)
-{
-	my ($path, $anchor) = ($1, $2);
-	push @broken, $path unless $path eq '' || -e "$root/$path";
-	next unless defined $anchor;
-	$anchors{$path} //= { anchors(slurp_file("$root/$path")) };
-	push @broken, "$path#$anchor" unless $anchors{$path}{$anchor};
-}
-is("@broken", '', 'no link is broken');
 
 $node->stop;
 done_testing();
