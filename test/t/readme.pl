@@ -86,9 +86,9 @@ sub run_shell
 my $service;
 sub start_service
 {
-	my ($unit) = @_;
+	my $unit = here(@_);
 	my %value;
-	push @{ $value{$1} }, $2 while here($unit) =~ /^(\w+)=(.*)$/mg;
+	push @{ $value{$1} }, $2 while $unit =~ /^(\w+)=(.*)$/mg;
 	my ($command) = @{ $value{ExecStart} };
 	my %environment = map { split /=/, $_, 2 } @{ $value{Environment} };
 	# As \password and the file of the environment do
