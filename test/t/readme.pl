@@ -69,13 +69,13 @@ sub here
 	$text =~ s/\Q$_\E/$here{$_}/g for sort keys %here;
 	return $text;
 }
-%ENV = (%ENV, PATH => "$programs:$ENV{PATH}", SYSTEMCTL_LOG => "$folder/systemctl", DESTDIR => "$folder/destination",
-	PGHOST => $host, PGPORT => $port, PGUSER => 'shop', PGDATABASE => 'shop');
 
 sub run_shell
 {
 	my ($code) = @_;
 	my ($out, $err);
+	local %ENV = (%ENV, PATH => "$programs:$ENV{PATH}", SYSTEMCTL_LOG => "$folder/systemctl", DESTDIR => "$folder/destination",
+		PGHOST => $host, PGPORT => $port, PGUSER => 'shop', PGDATABASE => 'shop');
 	my $succeeded = IPC::Run::run([ 'sh', '-ec', "cd '$root'\n" . here($code) ], '<', \'', '>', \$out, '2>', \$err);
 	ok($succeeded, 'sh: ' . (split /\n/, $code)[0]) or diag($out, $err);
 	return $out;
@@ -120,14 +120,14 @@ for my $block (code_blocks($readme))
 	if (defined $file)
 	{
 		(my $test = slurp_file("$root/$file")) =~ s/\\//g;
-		my ($what) = $code =~ /(script\/[\w-]+|\w+\.\w+\(|\w+\(|prefix=)/;
+		my ($what) = $code =~ /(script\/[\w-]+|\w+\.\w+(?=\()|\w+(?=\()|prefix=)/;
 		cmp_ok(index($test, $what // $code), '>=', 0, "$file runs: $name");
 	}
 	elsif ($language eq 'sql')
 	{
 		my $role = $note eq 'as postgres' ? getpwuid($>) : 'shop';
 		my ($in, $out, $err) = (here($code));
-		my @psql = ('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-P', 'footer=off', '-U', $role, '-d', 'shop');
+		my @psql = ('psql', '-Xq', '-v', 'ON_ERROR_STOP=1', '-P', 'footer=off', '-d', $node->connstr('shop') . " user=$role");
 		ok(IPC::Run::run(\@psql, '<', \$in, '>', \$out, '2>', \$err), "$role: $name") or diag($err);
 		$output = $out if $note eq 'shows the result below';
 	}
