@@ -76,6 +76,12 @@ regress-prep:
 unit:
 	$(MAKE) -C test/unit
 
+# The pictures of README, by graphviz.
+.PHONY: pictures
+pictures: docs/overview.svg docs/overview.ru.svg
+docs/overview%svg: docs/overview%dot
+	dot -Tsvg $< > $@
+
 # What PGXN takes: what is committed, the SQL, and META.json made from the control file.
 EXTCOMMENT = $(shell sed -n "s/^comment = '\(.*\)'/\1/p" $(EXTENSION).control)
 DIST       = $(EXTENSION)-$(EXTVERSION)

@@ -41,7 +41,7 @@ Datum Apply(FunctionCallInfo fcinfo) {
   PG_RETURN_INT32(SettleWaiting(schema, owner, PG_GETARG_INT32(0), nullptr).settled);
 }
 
-// Settles one batch with the rights of the owner of the tables, who may not be the caller. A SECURITY DEFINER procedure could not
+// Settles one batch with the rights of the owner of the tables, who may differ from the caller. A SECURITY DEFINER procedure could not
 // commit.
 Batch WorkOnce(Oid function, Oid schema, ArrayType* skip) {
   const Oid inbox = TableIn(schema, "cc_inbox");
