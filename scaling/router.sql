@@ -29,7 +29,6 @@ CREATE FUNCTION cc_receive(body bytea, content_type text, project text DEFAULT '
 AS $$
     CLUSTER 'cc_shards';
     RUN ON public.cc_partition(project);
-    SELECT http_status, response FROM public.cc_receive(body, content_type, project);
 $$;
 ALTER FUNCTION cc_receive(bytea, text, text) OWNER TO postback_router;
 REVOKE ALL ON FUNCTION cc_receive(bytea, text, text) FROM PUBLIC;
@@ -59,7 +58,7 @@ CREATE FUNCTION cc_apply_on(partition integer, max_rows integer) RETURNS integer
 AS $$
     CLUSTER 'cc_shards';
     RUN ON partition;
-    SELECT cc_apply AS cc_apply_on FROM public.cc_apply(max_rows);
+    SELECT public.cc_apply(max_rows::integer) AS cc_apply_on;
 $$;
 CREATE FUNCTION cc_health_on(partition integer, period interval)
     RETURNS TABLE (project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
@@ -69,7 +68,7 @@ CREATE FUNCTION cc_health_on(partition integer, period interval)
 AS $$
     CLUSTER 'cc_shards';
     RUN ON partition;
-    SELECT * FROM public.cc_health(period);
+    SELECT * FROM public.cc_health(period::interval);
 $$;
 
 -- On all shards, one after the other, so that one that is down hinders no other. Each shard commits by itself.

@@ -85,6 +85,9 @@ install_postgresql() {
   export PG_CONFIG
 }
 
+# server_package NAME: the Debian package of this extension for the PostgreSQL of PG_CONFIG: postgresql-<version>-NAME.
+server_package() { say "postgresql-$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')-$1"; }
+
 debian_postgresql_version() {
   local about
   about=$(apt-cache show --no-all-versions postgresql 2> /dev/null) || true
@@ -290,14 +293,14 @@ free_port() {
   perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'
 }
 
-# --- README -------------------------------------------------------------------------------------------------------------
+# --- Documents ----------------------------------------------------------------------------------------------------------
 
-# readme_sql MARKER: the SQL block of README.md that follows the comment <!-- MARKER -->.
-readme_sql() {
-  awk -v marker="<!-- $1 -->" '
-    $0 == marker          { found = 1 }
-    inside && /^```$/     { exit }
-    inside                { print; printed = 1 }
-    found && /^```sql$/   { inside = 1 }
-    END                   { exit !printed }' "$CC_ROOT/README.md" || die "README.md has no SQL block after <!-- $1 -->"
+# code_block DOCUMENT MARKER: the block of this document that follows the comment <!-- MARKER -->.
+code_block() {
+  awk -v marker="<!-- $2 -->" '
+    $0 == marker        { found = 1 }
+    inside && /^```$/   { exit }
+    inside              { print; printed = 1 }
+    found && /^```/     { inside = 1 }
+    END                 { exit !printed }' "$CC_ROOT/$1" || die "$1 has no block after <!-- $2 -->"
 }
