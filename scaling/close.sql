@@ -1,5 +1,5 @@
--- Closes the database that it runs in to everybody but superusers, and ends their sessions. Prints nothing while there is still one,
--- else the place in the write-ahead log that a standby must have replayed to have everything. To be run again until it prints that:
+-- Closes the database that it runs in to everybody but superusers, and ends all sessions. Prints nothing while there still was
+-- one, else the place in the write-ahead log that a standby must have replayed to have everything. Run it again until it does:
 --
 --   psql service=shard0 -XAtq -f scaling/close.sql
 \set ON_ERROR_STOP on

@@ -49,7 +49,8 @@ CREATE FUNCTION cc_shard_of(project text) RETURNS text
     LANGUAGE sql STABLE
 BEGIN ATOMIC
     SELECT s.shard FROM cc_shards() AS s
-     WHERE cc_partition(cc_shard_of.project) & (SELECT sum(cardinality(a.partitions))::integer - 1 FROM cc_shards() AS a) = ANY (s.partitions);
+     WHERE cc_partition(cc_shard_of.project) & (SELECT sum(cardinality(a.partitions))::integer - 1 FROM cc_shards() AS a)
+           = ANY (s.partitions);
 END;
 
 -- On the shard of one partition.
@@ -100,12 +101,12 @@ BEGIN
 END
 $$;
 
--- The rows of cc_health() of all shards. `problem` also says that a shard gives no answer, and that a project is on the wrong shard:
--- its postbacks go to another one, where they are `unknown_project`.
+-- The rows of cc_health() of all shards. `problem` also says that a shard gives no answer, and that a project is on the wrong
+-- shard: its postbacks go to another one, where they are `unknown_project`.
 CREATE FUNCTION cc_health(period interval DEFAULT '1 hour')
-    RETURNS TABLE (shard text, project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
-                   waiting bigint, failed bigint, oldest_waiting timestamptz, conflicts bigint, last_received_at timestamptz,
-                   last_paid_at timestamptz, problem text)
+    RETURNS TABLE (shard text, project text, received bigint, applied bigint, duplicates bigint, rejected bigint,
+                   bad_signatures bigint, waiting bigint, failed bigint, oldest_waiting timestamptz, conflicts bigint,
+                   last_received_at timestamptz, last_paid_at timestamptz, problem text)
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -114,8 +115,8 @@ BEGIN
     FOR known IN SELECT s.shard, s.partitions[1] AS partition FROM public.cc_shards() AS s LOOP
         BEGIN
             RETURN QUERY
-                SELECT known.shard, h.project, h.received, h.applied, h.duplicates, h.rejected, h.bad_signatures, h.waiting, h.failed,
-                       h.oldest_waiting, h.conflicts, h.last_received_at, h.last_paid_at,
+                SELECT known.shard, h.project, h.received, h.applied, h.duplicates, h.rejected, h.bad_signatures, h.waiting,
+                       h.failed, h.oldest_waiting, h.conflicts, h.last_received_at, h.last_paid_at,
                        CASE WHEN public.cc_shard_of(h.project) <> known.shard AND h.project IS NOT NULL
                             THEN format('wrong_shard: its postbacks go to %s', public.cc_shard_of(h.project))
                             ELSE h.problem END
@@ -135,8 +136,8 @@ ALTER FUNCTION cc_apply(integer) OWNER TO postback_operator;
 ALTER PROCEDURE cc_work() OWNER TO postback_operator;
 ALTER FUNCTION cc_health(interval) OWNER TO postback_operator;
 GRANT EXECUTE ON FUNCTION cc_shards(), cc_shard_of(text) TO postback_operator;
-REVOKE ALL ON FUNCTION cc_shards(), cc_shard_of(text), cc_apply_on(integer, integer), cc_health_on(integer, interval), cc_apply(integer),
-    cc_health(interval) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cc_shards(), cc_shard_of(text), cc_apply_on(integer, integer), cc_health_on(integer, interval),
+    cc_apply(integer), cc_health(interval) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE cc_work() FROM PUBLIC;
 
 COMMIT;

@@ -1,8 +1,9 @@
--- After split.sql, with the same variables, on both copies, while postbacks are received: deletes the rows of the projects that the other
--- copy has, 1,000 blocks a transaction. No trigger fires, as these rows live on. `tables` are the extension's and any of your own
--- that have a column `project`:
+-- After split.sql, with the same variables, on both copies, while postbacks are received: deletes the rows of the projects that
+-- the other copy has, 1,000 blocks a transaction. No trigger fires, as these rows live on. `tables` are the extension's and any
+-- of your own that have a column `project`:
 --
---   psql service=shard0 -v partitions=4 -v moved='{2}' -v keep=false -v tables='{cc_invoice,cc_inbox,cc_import_log,orders}' -f scaling/sweep.sql
+--   psql service=shard0 -v partitions=4 -v moved='{2}' -v keep=false \
+--       -v tables='{cc_invoice,cc_inbox,cc_import_log,orders}' -f scaling/sweep.sql
 \set ON_ERROR_STOP on
 \ir is_gone.sql
 
@@ -17,7 +18,8 @@ $$;
 \endif
 
 SET session_replication_role = replica;
-SELECT format('DELETE FROM %s WHERE ctid >= ''(%s,0)'' AND ctid < ''(%s,0)'' AND pg_temp.is_gone(project)', name, block, block + 1000)
+SELECT format('DELETE FROM %s WHERE ctid >= ''(%s,0)'' AND ctid < ''(%s,0)'' AND pg_temp.is_gone(project)',
+              name, block, block + 1000)
   FROM unnest(:'tables'::regclass[]) AS name,
        generate_series(0, pg_relation_size(name) / current_setting('block_size')::integer, 1000) AS block
 \gexec
