@@ -138,7 +138,7 @@ BEGIN
          ) AS lp
          -- Failures since the last verified postback, and the share of failures among the last 100 verified postbacks.
          CROSS JOIN LATERAL (
-             SELECT count(*) AS number, min(b.received_at) AS began, (array_agg(b.reason ORDER BY b.received_at DESC))[1] AS reason
+             SELECT count(*) AS number, min(b.received_at) AS began, mode() WITHIN GROUP (ORDER BY b.reason) AS reason
                FROM (SELECT i.received_at, i.reason FROM @.cc_inbox AS i
                       WHERE i.project = shop.name AND i.state = 'rejected' AND i.received_at > coalesce(last_verified, '-infinity')
                         AND i.reason IN ('bad_signature', 'token_expired', 'token_not_yet_valid')
