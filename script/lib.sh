@@ -253,6 +253,16 @@ start_cluster() {
   quietly start-cluster pg_ctl start --wait --silent --log="$folder/log"
 }
 
+# What PostgreSQL's TAP tests need to know; then: prove -I "$PERL_TESTS" test/t/NAME.pl
+export_tap_environment() {
+  local source
+  source=$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")
+  mkdir -p "$TMPDIR/tap"
+  # PostgreSQL 15 takes the first, and puts these two below it; later ones take these two.
+  export TESTDIR=$TMPDIR/tap TESTDATADIR=$TMPDIR/tap/tmp_check TESTLOGDIR=$TMPDIR/tap/tmp_check/log
+  export PG_REGRESS=$source/test/regress/pg_regress PERL_TESTS=$source/test/perl
+}
+
 stop_clusters() {
   local data
   for data in "${cc_clusters[@]}"; do
