@@ -58,6 +58,27 @@ wait_for_lock($node, 1);
 ask($one, 'COMMIT;');
 is(ask($two, ''), 'conflict', 'a postback is judged by what a person has just written');
 
+# --- What another session has in hand is left alone: by cc_reverify, and by a second person who accepts ---
+
+$node->safe_psql('postgres', q{SELECT deliver(body(token('AGAIN', 1, 'later'), '{"invoice_id": "AGAIN"}'));
+	UPDATE cc_project SET secret = 'later' WHERE name = 'default'});
+my $state = q{SELECT state FROM cc_inbox WHERE body LIKE '%"AGAIN"%' ORDER BY id LIMIT 1;};
+ask($one, q{BEGIN; SELECT deliver(body(token('AGAIN', 2, 'later'), '{"invoice_id": "AGAIN", "amount_crypto": 2}'));});
+is(ask($two, "SELECT * FROM cc_reverify(); $state"), 'rejected', 'cc_reverify does not wait for an invoice, and leaves its row');
+ask($one, q{ROLLBACK; BEGIN; SELECT id FROM cc_inbox WHERE state = 'rejected' FOR UPDATE;});
+is(ask($two, "SELECT * FROM cc_reverify(); $state"), 'rejected', 'nor does it wait for a row');
+ask($one, 'ROLLBACK;');
+is(ask($two, "SELECT * FROM cc_reverify(); $state"), "applied||1\napplied", 'it takes them afterwards');
+$node->safe_psql('postgres', q{UPDATE cc_project SET secret = 's3cret' WHERE name = 'default'});
+
+ask($one, 'SELECT ' . delivery('TWICE', 1) . ', ' . delivery('TWICE', 2, '{"amount_crypto": 0.5}') . ';');
+my $accept = q{SELECT cc_accept(id) FROM cc_inbox WHERE id = (SELECT max(id) FROM cc_inbox);};
+is(ask($one, "BEGIN; $accept"), 'applied', 'one person accepts a conflict');
+ask($two, $accept, wait => 0);
+wait_for_lock($node, 1);
+ask($one, 'COMMIT;');
+like(ask($two, ''), qr/is neither a conflict nor rejected as token_reused/, 'another one, at the same moment, does not');
+
 # --- NOTIFY: opt-in, once a change, and none for a conflict ---
 
 my $listener = session($node);

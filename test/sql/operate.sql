@@ -1,0 +1,95 @@
+-- Corners of the operator's commands: where they refuse to work, and what they leave alone.
+SET client_min_messages = warning;
+CREATE EXTENSION cryptocloud_postback;
+SELECT cc_setup();
+\set VERBOSITY terse
+INSERT INTO cc_project (name, secret, previous_secret, previous_secret_until) VALUES ('default', 's3cret', '', now());
+INSERT INTO cc_project (name, secret, previous_secret, previous_secret_until) VALUES ('default', 's3cret', 'old ', now());
+INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret');
+CREATE TABLE bait (LIKE cc_project);
+CREATE TRIGGER bait BEFORE INSERT ON bait FOR EACH ROW EXECUTE FUNCTION cc_project_check();
+INSERT INTO bait VALUES ('default', 'mine');
+CREATE FUNCTION body(invoice text, fields jsonb DEFAULT '{}', n integer DEFAULT 0, secret text DEFAULT 's3cret')
+RETURNS text LANGUAGE sql AS $$
+    SELECT (jsonb_build_object('status', 'success', 'invoice_id', invoice, 'order_id', 'O1', 'amount_crypto', 1, 'currency', 'BNB')
+            || fields || jsonb_build_object('token', cc_sign_token(
+                jsonb_build_object('id', invoice, 'exp', 4070908800 + n), secret)))::text $$;
+CREATE FUNCTION deliver(body text, project text DEFAULT 'default') RETURNS text LANGUAGE sql AS $$
+    INSERT INTO cc_inbox AS i (body, project) VALUES (body, project) RETURNING concat_ws(' ', i.state, i.reason, i.error) $$;
+CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+
+-- READ ONLY, and snapshots that are too old
+BEGIN READ ONLY;
+SELECT * FROM cc_reverify(dry_run => true);
+SELECT cc_apply();
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT cc_accept(1);
+ROLLBACK;
+BEGIN READ ONLY;
+SELECT cc_reverify();
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT cc_accept(1);
+ROLLBACK;
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT cc_reverify();
+ROLLBACK;
+
+-- A row that is skipped is an error, and so is a changed column
+CREATE TRIGGER a_skip BEFORE INSERT ON cc_inbox FOR EACH ROW EXECUTE FUNCTION skip();
+SELECT * FROM cc_receive('{}'::text, NULL);
+DROP TRIGGER a_skip ON cc_inbox;
+UPDATE cc_project SET apply = 'deferred';
+SELECT deliver(body('WAITS'));
+CREATE TRIGGER a_skip BEFORE UPDATE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION skip();
+SELECT cc_apply();
+DROP TRIGGER a_skip ON cc_inbox;
+BEGIN;
+ALTER TABLE cc_inbox ALTER error TYPE varchar(1000);
+SELECT cc_apply();
+ROLLBACK;
+-- What came in is not written again
+CREATE TRIGGER a_skip BEFORE UPDATE OF id, project, received_at, content_type, body, raw ON cc_inbox
+    FOR EACH ROW EXECUTE FUNCTION skip();
+SELECT cc_apply();
+DROP TRIGGER a_skip ON cc_inbox;
+UPDATE cc_project SET apply = 'immediate';
+
+-- Nobody accepts what does not verify as of its receipt
+SELECT deliver(body('WAITS', '{"order_id": "O2"}', 1));
+UPDATE cc_inbox SET body = body('WAITS', '{"order_id": "O2"}', 1, 'guess') WHERE state = 'conflict';
+SELECT cc_accept(max(id), true) FROM cc_inbox;
+SELECT state, error FROM cc_inbox ORDER BY id DESC LIMIT 1;
+
+-- cc_reverify ends with a cancel; it leaves alone what it cannot settle on these tables, or with so many locks
+CREATE FUNCTION cancel() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE query_canceled; END';
+CREATE TRIGGER cancel BEFORE INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id = 'CANCEL') EXECUTE FUNCTION cancel();
+SELECT deliver(body('CANCEL', secret => 'later')), deliver(body('NEXT', secret => 'later'));
+UPDATE cc_project SET secret = 'later';
+SELECT * FROM cc_reverify();
+SELECT * FROM cc_reverify();
+UPDATE cc_project SET secret = 's3cret';
+SELECT deliver(body('OLD', secret => 'later'));
+UPDATE cc_project SET secret = 'later';
+BEGIN;
+DROP INDEX cc_inbox_token;
+SELECT * FROM cc_reverify();
+SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1;
+ROLLBACK;
+UPDATE cc_project SET secret = 's3cret';
+INSERT INTO cc_inbox (body) SELECT body('MANY' || n, secret => 'later') FROM generate_series(1, 1100) AS n;
+UPDATE cc_project SET secret = 'later';
+SELECT state, postbacks > 100 AS many FROM cc_reverify(max_rows => 2000);
+SELECT state, reason FROM cc_inbox WHERE body LIKE '%"MANY%' GROUP BY 1, 2 ORDER BY 1;
+
+-- The lock of an import stays when the import fails
+CREATE TRIGGER skip BEFORE INSERT ON cc_invoice FOR EACH ROW EXECUTE FUNCTION skip();
+BEGIN;
+SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-LOCKED", "status": "created"}}');
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
+ROLLBACK;
+
+DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, bait;
+DROP FUNCTION body, deliver, skip, cancel;
+DROP EXTENSION cryptocloud_postback;
