@@ -51,7 +51,7 @@ def read_mutants():
                 before = getattr(current, name)
                 setattr(current, name, f"{before}\n{rest}" if before else rest)
             elif kind == "also" and current:
-                current.tests = rest.split() + current.tests
+                current.tests = list(dict.fromkeys(rest.split() + current.tests))
             elif line and kind != "#":
                 sys.exit(f"{listing.name}:{number}: what is this: {line}")
     return mutants
