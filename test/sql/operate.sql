@@ -83,6 +83,13 @@ UPDATE cc_project SET secret = 'later';
 SELECT state, postbacks > 100 AS many FROM cc_reverify(max_rows => 2000);
 SELECT state, reason FROM cc_inbox WHERE body LIKE '%"MANY%' GROUP BY 1, 2 ORDER BY 1;
 
+-- As of its receipt: also when the token has expired since
+TRUNCATE cc_inbox;
+SELECT deliver((body('PAST')::jsonb || jsonb_build_object('token', cc_sign_token(
+    jsonb_build_object('id', 'PAST', 'exp', floor(extract(epoch FROM now() - interval '1 hour'))), 'later')))::text);
+UPDATE cc_inbox SET received_at = now() - interval '2 hours';
+SELECT * FROM cc_reverify();
+
 -- The lock of an import stays when the import fails
 CREATE TRIGGER skip BEFORE INSERT ON cc_invoice FOR EACH ROW EXECUTE FUNCTION skip();
 BEGIN;
