@@ -90,6 +90,36 @@ SELECT deliver((body('PAST')::jsonb || jsonb_build_object('token', cc_sign_token
 UPDATE cc_inbox SET received_at = now() - interval '2 hours';
 SELECT * FROM cc_reverify();
 
+-- Two contents under one token: a preview says what comes of it, and the second one is token_reused from then on
+UPDATE cc_project SET secret = 's3cret';
+SELECT deliver(body('TOKEN', secret => 'later')), deliver(body('TOKEN', '{"amount_crypto": 9}', secret => 'later'));
+UPDATE cc_project SET secret = 'later';
+SELECT * FROM cc_reverify(dry_run => true) WHERE reason IS DISTINCT FROM 'bad_signature';
+SELECT * FROM cc_reverify() WHERE reason IS DISTINCT FROM 'bad_signature';
+SELECT state, reason FROM cc_inbox WHERE body LIKE '%"TOKEN"%' ORDER BY id;
+
+-- What failed stays so while the tables are of an earlier version
+SELECT deliver(body('TOKEN', '{"amount_crypto": 9}', 1, 'later'));
+ALTER TABLE cc_invoice ADD CONSTRAINT small CHECK (amount_crypto < 10);
+SELECT deliver(body('TOKEN', '{"amount_crypto": 10}', 2, 'later'));
+BEGIN;
+DROP INDEX cc_inbox_token;
+SELECT cc_apply();
+SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1;
+ROLLBACK;
+
+-- An import that tells the order alone is written; what is expected is known since the first one
+SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-E", "status": "created"}}');
+SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-E", "status": "created", "order_id": "O9"}}');
+SELECT order_id, expected_at = received_at AND expected_at < updated_at AS since FROM cc_invoice WHERE invoice_id = 'E';
+
+-- The oldest rows are purged first
+TRUNCATE cc_inbox;
+SELECT deliver('{}'), deliver('{}');
+UPDATE cc_inbox SET received_at = now() - CASE WHEN id = (SELECT max(id) FROM cc_inbox) THEN interval '9 days' ELSE interval '3 days' END;
+SELECT cc_purge('1 day', 1);
+SELECT count(*), max(now() - received_at) < interval '4 days' AS younger FROM cc_inbox;
+
 -- The lock of an import stays when the import fails
 CREATE TRIGGER skip BEFORE INSERT ON cc_invoice FOR EACH ROW EXECUTE FUNCTION skip();
 BEGIN;

@@ -69,6 +69,22 @@ SELECT * FROM fired;
 SELECT deliver(body('PAID', '{"amount_crypto": 5}', 1)), deliver(body('PAID', '{"amount_crypto": 4, "status": "fail"}', 10)),
        deliver(body('PAID', '{"amount_crypto": 6}', 2));
 SELECT status, amount_crypto FROM cc_invoice WHERE invoice_id = 'PAID';
+-- Of three the newest one says the status, whatever the order of their receipt
+SELECT deliver(body('ORDER', '{"status": "newest"}', 30)), deliver(body('ORDER', '{"status": "oldest"}', 10)),
+       deliver(body('ORDER', '{"status": "middle"}', 20));
+SELECT status FROM cc_invoice WHERE invoice_id = 'ORDER';
+-- Of an invoice of 0.1.0, which does not know of which postback its amounts are, they are of the newest one
+SELECT deliver(body('OLD', '{"amount_crypto": 5}', 30));
+UPDATE cc_invoice SET amounts_expire_at = NULL WHERE invoice_id = 'OLD';
+SELECT deliver(body('OLD', '{"amount_crypto": 9}', 20));
+SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'OLD';
+-- What said that it is a test may turn out to be real
+SELECT deliver(body('NOTEST', '{"invoice_info": {"test_mode": true}}')), deliver(body('NOTEST', '{"invoice_info": {"test_mode": false}}', 10));
+SELECT is_test, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'NOTEST';
+-- The time of receipt is that of the row, not of the transaction
+BEGIN;
+INSERT INTO cc_inbox (body) VALUES ('{}') RETURNING received_at > now() AS later;
+COMMIT;
 -- The same amount in another currency is another one: a form that is accepted leaves none of the old amounts beside it
 SELECT deliver(body('COIN', '{"invoice_info": {"amount_paid": 1, "fee": 0.1}}'));
 SELECT deliver('status=success&invoice_id=COIN&amount_crypto=1&currency=TON&order_id=O1&token='

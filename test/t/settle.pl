@@ -38,6 +38,9 @@ is(ask($two, 'SELECT ' . delivery('WAIT1', 3) . ';'), 'pending', 'a delivery doe
 # An invoice of the same number in another project is another one
 my $other = q{SELECT deliver(body(token('WAIT1', 9, 'other'), '{"invoice_id": "WAIT1"}'), 'application/json', 'second');};
 is(ask($two, "SET lock_timeout = '10ms'; $other RESET lock_timeout;"), 'applied', 'another project has locks of its own');
+my $before = errors('WAIT%');
+is(ask($two, 'SELECT cc_apply();'), '0', 'cc_apply settles none of them meanwhile');
+is(errors('WAIT%'), $before, 'and leaves the rows as they are');
 ask($one, 'COMMIT;');
 is(ask($two, 'SELECT cc_apply();'), '4', 'all of them are settled later');
 
