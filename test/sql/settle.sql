@@ -79,7 +79,8 @@ UPDATE cc_invoice SET amounts_expire_at = NULL WHERE invoice_id = 'OLD';
 SELECT deliver(body('OLD', '{"amount_crypto": 9}', 20));
 SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'OLD';
 -- What said that it is a test may turn out to be real
-SELECT deliver(body('NOTEST', '{"invoice_info": {"test_mode": true}}')), deliver(body('NOTEST', '{"invoice_info": {"test_mode": false}}', 10));
+SELECT deliver(body('NOTEST', '{"invoice_info": {"test_mode": true}}')),
+       deliver(body('NOTEST', '{"invoice_info": {"test_mode": false}}', 10));
 SELECT is_test, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'NOTEST';
 -- The time of receipt is that of the row, not of the transaction
 BEGIN;
