@@ -90,6 +90,14 @@ SELECT deliver((body('PAST')::jsonb || jsonb_build_object('token', cc_sign_token
 UPDATE cc_inbox SET received_at = now() - interval '2 hours';
 SELECT * FROM cc_reverify();
 
+-- The API corrects its own price, also of a paid invoice
+CREATE FUNCTION import(members jsonb) RETURNS text LANGUAGE sql AS $$
+    SELECT outcome FROM cc_import(jsonb_build_object('status', 'success', 'result',
+        jsonb_build_object('uuid', 'INV-PRICE', 'order_id', 'O1', 'currency', 'BNB') || members)) $$;
+SELECT import('{"status": "created", "amount_to_pay": 5}'), import('{"status": "paid", "amount_paid": 5}');
+SELECT import('{"status": "paid", "amount_paid": 5, "amount_to_pay": 6}');
+SELECT amount_to_pay, payment FROM cc_invoice WHERE invoice_id = 'PRICE';
+
 -- Two contents under one token: a preview says what comes of it, and the second one is token_reused from then on
 UPDATE cc_project SET secret = 's3cret';
 SELECT deliver(body('TOKEN', secret => 'later')), deliver(body('TOKEN', '{"amount_crypto": 9}', secret => 'later'));
@@ -134,5 +142,5 @@ SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_p
 ROLLBACK;
 
 DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, bait;
-DROP FUNCTION body, deliver, skip, cancel;
+DROP FUNCTION body, deliver, import, skip, cancel;
 DROP EXTENSION cryptocloud_postback;
