@@ -90,13 +90,15 @@ SELECT deliver((body('PAST')::jsonb || jsonb_build_object('token', cc_sign_token
 UPDATE cc_inbox SET received_at = now() - interval '2 hours';
 SELECT * FROM cc_reverify();
 
--- The API corrects its own price, also of a paid invoice
-CREATE FUNCTION import(members jsonb) RETURNS text LANGUAGE sql AS $$
+-- The API corrects its own price, also of a paid invoice, and that of a postback as long as nothing is paid
+CREATE FUNCTION import(invoice text, members jsonb) RETURNS text LANGUAGE sql AS $$
     SELECT outcome FROM cc_import(jsonb_build_object('status', 'success', 'result',
-        jsonb_build_object('uuid', 'INV-PRICE', 'order_id', 'O1', 'currency', 'BNB') || members)) $$;
-SELECT import('{"status": "created", "amount_to_pay": 5}'), import('{"status": "paid", "amount_paid": 5}');
-SELECT import('{"status": "paid", "amount_paid": 5, "amount_to_pay": 6}');
-SELECT amount_to_pay, payment FROM cc_invoice WHERE invoice_id = 'PRICE';
+        jsonb_build_object('uuid', 'INV-' || invoice, 'order_id', 'O1', 'currency', 'BNB') || members)) $$;
+SELECT import('PRICE', '{"status": "created", "amount_to_pay": 5}'), import('PRICE', '{"status": "paid", "amount_paid": 5}'),
+       import('PRICE', '{"status": "paid", "amount_paid": 5, "amount_to_pay": 6}');
+SELECT deliver(body('OPEN', '{"status": "pending", "invoice_info": {"amount_to_pay": 1}}', secret => 'later')),
+       import('OPEN', '{"status": "created", "amount_to_pay": 2}');
+SELECT invoice_id, amount_to_pay, payment FROM cc_invoice WHERE invoice_id IN ('PRICE', 'OPEN') ORDER BY 1;
 
 -- Two contents under one token: a preview says what comes of it, and the second one is token_reused from then on
 UPDATE cc_project SET secret = 's3cret';
@@ -117,8 +119,7 @@ SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1;
 ROLLBACK;
 
 -- An import that tells the order alone is written; what is expected is known since the first one
-SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-E", "status": "created"}}');
-SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-E", "status": "created", "order_id": "O9"}}');
+SELECT import('E', '{"status": "created", "order_id": null}'), import('E', '{"status": "created", "order_id": "O9"}');
 SELECT order_id, expected_at = received_at AND expected_at < updated_at AS since FROM cc_invoice WHERE invoice_id = 'E';
 
 -- The oldest rows are purged first; they are looked for by the index, however few rows there are
@@ -137,7 +138,7 @@ SELECT count(*), max(now() - received_at) < interval '4 days' AS younger FROM cc
 -- The lock of an import stays when the import fails
 CREATE TRIGGER skip BEFORE INSERT ON cc_invoice FOR EACH ROW EXECUTE FUNCTION skip();
 BEGIN;
-SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-LOCKED", "status": "created"}}');
+SELECT import('LOCKED', '{"status": "created"}');
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 ROLLBACK;
 
