@@ -15,7 +15,7 @@ import time
 
 MUTANTS = pathlib.Path(__file__).parent / "mutants"
 SAMPLE = 6                      # so many mutants are run with --sample, spread over all of them
-SECONDS = 600                   # a test that takes longer does not end
+SECONDS = 300                   # a test that takes longer does not end
 BUILD = "../../build/mutation"  # of test/unit
 UNIT_FLAGS = f"-O0 -include {BUILD}/precompiled.hpp"
 
