@@ -224,8 +224,9 @@ copy_postgresql() {
       # Headers are only read. The rest is copied, because make install would write through a link.
       if [[ $option == includedir* ]]; then cp -Rs "$folder/." "$copy$folder"; else cp -RL "$folder/." "$copy$folder"; fi
     done
-    # An installed version of the extension must not be copied.
-    find "$copy" -name 'cryptocloud_postback*' -prune -exec rm -r {} +
+    # Nor should a version of the extension that is installed already come along.
+    find "$copy$("$PG_CONFIG" --pkglibdir)" "$copy$("$PG_CONFIG" --sharedir)" \
+      -mindepth 1 -name 'cryptocloud_postback*' -prune -exec rm -r {} +
     PG_CONFIG=$copy$PG_CONFIG
     [[ $("$PG_CONFIG" --pkglibdir) == "$copy"/* ]] ||
       die "Programs below $CC_WORKSPACE do not run (mounted noexec? then set TMPDIR), or not by their place."
