@@ -104,6 +104,12 @@ CREATE TRIGGER trouble BEFORE INSERT ON cc_invoice FOR EACH ROW EXECUTE FUNCTION
 SELECT left(deliver(body('LONG', '{"order_id": "LONG"}')), 20) AS long;
 SELECT octet_length(error) FROM cc_inbox ORDER BY id DESC LIMIT 1;
 
+-- Of what is too long the beginning is kept, cut between characters
+INSERT INTO cc_inbox (body) VALUES ('x' || repeat('é', 600000)) RETURNING reason, octet_length(body), length(body);
+INSERT INTO cc_inbox (body, content_type, project) VALUES ('{}', repeat('é', 300), repeat('é', 300))
+RETURNING reason, length(content_type), length(project);
+INSERT INTO cc_inbox (body, content_type) VALUES ('{}', repeat('é', 300)) RETURNING reason, length(content_type);
+
 -- A lock stays when what it was taken for fails; one that is held counts once
 BEGIN;
 SELECT deliver(body('FAILS', '{"order_id": "REFUSED"}'));
