@@ -108,6 +108,14 @@ SELECT * FROM cc_reverify(dry_run => true) WHERE reason IS DISTINCT FROM 'bad_si
 SELECT * FROM cc_reverify() WHERE reason IS DISTINCT FROM 'bad_signature';
 SELECT state, reason FROM cc_inbox WHERE body LIKE '%"TOKEN"%' ORDER BY id;
 
+-- A preview also compares with what was settled before
+UPDATE cc_project SET secret = 's3cret';
+SELECT deliver(body('SEEN', secret => 'later'));
+UPDATE cc_project SET secret = 'later';
+SELECT deliver(body('SEEN', n => 1, secret => 'later'));
+SELECT * FROM cc_reverify(dry_run => true);
+DELETE FROM cc_inbox WHERE state = 'rejected';
+
 -- What failed stays so while the tables are of an earlier version
 SELECT deliver(body('TOKEN', '{"amount_crypto": 9}', 1, 'later'));
 ALTER TABLE cc_invoice ADD CONSTRAINT small CHECK (amount_crypto < 10);
