@@ -32,6 +32,14 @@ class Mutant:
     def path(self):
         return pathlib.Path(self.file)
 
+    def places(self, source):
+        """Where the old text stands, however it is broken into lines."""
+        return list(re.finditer(r"\s*".join(map(re.escape, re.findall(r"\w+|[^\w\s]", self.old))), source)) if self.old else []
+
+    def applied_to(self, source):
+        place = self.places(source)[0]
+        return source[:place.start()] + self.new + source[place.end():]
+
 
 def read_mutants():
     """See README.md for the form."""
@@ -61,8 +69,8 @@ def faults_of(mutants):
     """Edits that do not fit the source any more, and tests that are not there."""
     folders = {"unit": "test/unit/{}_test.cpp", "regress": "test/sql/{}.sql", "tap": "test/t/{}.pl"}
     for mutant in mutants:
-        found = mutant.path.read_text().count(mutant.old) if mutant.path.exists() else 0
-        if not mutant.old or found != 1:
+        found = len(mutant.places(mutant.path.read_text())) if mutant.path.exists() else 0
+        if found != 1:
             yield f"{mutant.file}: {mutant.rule}: the old text stands there {found} times"
         if mutant.old == mutant.new or not mutant.tests:
             yield f"{mutant.file}: {mutant.rule}: it changes nothing, or names no test"
@@ -158,7 +166,7 @@ def killer_of(mutant):
 
 def judge(mutant):
     source = mutant.path.read_text()
-    mutant.path.write_text(source.replace(mutant.old, mutant.new))
+    mutant.path.write_text(mutant.applied_to(source))
     began = time.monotonic()
     try:
         killer = killer_of(mutant)

@@ -127,10 +127,10 @@ ALTER FUNCTION cc_apply(integer) SECURITY INVOKER;
 SELECT cc_apply();
 ROLLBACK;
 -- A sequence that is behind, as after a restore by hand
-BEGIN;
 SELECT setval(pg_get_serial_sequence('cc_inbox', 'id'), 1, false);
+\c -
+SET client_min_messages = warning;
 INSERT INTO cc_inbox (body) VALUES ('{}');
-ROLLBACK;
 SELECT cc_setup();
 INSERT INTO cc_inbox (body, attempts) VALUES ('{}', 1);
 
