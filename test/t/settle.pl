@@ -4,9 +4,10 @@ use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
 use Postback;
+use PostgreSQL::Test::Utils;
 use Test::More;
 
-my $node = start_node('settle');
+my $node = start_node('settle', 'log_statement = none');
 sign_postbacks($node);
 $node->safe_psql('postgres', q{INSERT INTO cc_project (name, secret) VALUES ('second', 'other')});
 my ($one, $two) = (session($node), session($node));
@@ -81,6 +82,21 @@ ask($two, $accept, wait => 0);
 wait_for_lock($node, 1);
 ask($one, 'COMMIT;');
 like(ask($two, ''), qr/is neither a conflict nor rejected as token_reused/, 'another one, at the same moment, does not');
+
+# --- The server's log has nothing of a postback that fails, nor of the statement that brought it ---
+
+$node->safe_psql('postgres', 'ALTER TABLE cc_invoice ADD CONSTRAINT small CHECK (amount_crypto < 1000)');
+for my $invoice (qw(LOGGED1 LOGGED2))
+{
+	my $body = $node->safe_psql('postgres', qq{SELECT body(token('$invoice'), '{"invoice_id": "$invoice", "amount_crypto": 1000}')});
+	ask($one, $invoice eq 'LOGGED1' ? "INSERT INTO cc_inbox (body) VALUES ('$body');" : "COPY cc_inbox (body) FROM stdin;\n$body\n\\.");
+}
+is($node->safe_psql('postgres', q{SELECT string_agg(state, ' ') FROM cc_inbox WHERE invoice_id LIKE 'LOGGED%'}), 'failed failed',
+	'two postbacks fail, by INSERT and by COPY');
+my $log = slurp_file($node->logfile);
+is(() = $log =~ /was not applied: SQLSTATE 23514/g, 2, 'the log says so');
+ok($log !~ /eyJ|LOGGED/, 'and shows neither');
+$node->safe_psql('postgres', 'ALTER TABLE cc_invoice DROP CONSTRAINT small');
 
 # --- NOTIFY: opt-in, once a change, and none for a conflict ---
 
