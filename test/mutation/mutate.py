@@ -33,8 +33,8 @@ class Mutant:
         return pathlib.Path(self.file)
 
     def places(self, source):
-        """Where the old text stands, however it is broken into lines."""
-        return list(re.finditer(r"\s*".join(map(re.escape, re.findall(r"\w+|[^\w\s]", self.old))), source)) if self.old else []
+        """Where the old text stands, however it is broken into lines and commented."""
+        return list(re.finditer(r"(?:\s|//[^\n]*)*".join(map(re.escape, re.findall(r"\w+|[^\w\s]", self.old))), source)) if self.old else []
 
     def applied_to(self, source):
         place = self.places(source)[0]
