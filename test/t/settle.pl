@@ -32,7 +32,7 @@ ask($one, 'BEGIN; SELECT ' . join(', ', map { delivery($_, 1) } qw(WAIT1 WAIT2 W
 ask($two, "BEGIN; SET LOCAL lock_timeout = '10ms';
 	SELECT " . delivery('WAIT1', 2) . ', ' . delivery('WAIT2', 2) . '; SELECT ' . delivery('WAIT3', 2) . '; COMMIT;');
 my $timeout = 'pending|0|55P03: canceling statement due to lock timeout';
-is(errors('WAIT%'), "$timeout\npending|0|another transaction settles a postback of this invoice\n$timeout",
+is(errors('WAIT%'), "$timeout\npending|0|another transaction is settling a postback of this invoice\n$timeout",
 	'one wait a statement, and a wait is no attempt');
 # Without a lock_timeout the wait has an end as well
 is(ask($two, 'SELECT ' . delivery('WAIT1', 3) . ';'), 'pending', 'a delivery does not wait without end');

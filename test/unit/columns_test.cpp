@@ -49,15 +49,16 @@ TEST(Columns, OfWhatIsToPayInTheCoinAndInUsd) {
 TEST(Columns, ThatArePersonal) { EXPECT_EQ(ColumnsOf(ColumnGroup::kPersonal), (Names{"address", "tx_list", "info"})); }
 
 TEST(Columns, ThatThePipelineKeepsComeFromNoMember) {
-  EXPECT_EQ(ColumnsOf(ColumnGroup::kOwn), (Names{"paid_at", "payment", "token_expires_at", "received_at", "updated_at", "amounts_expire_at",
-                                                 "expected_at", "imported_at", "erased_at"}));
+  EXPECT_EQ(ColumnsOf(ColumnGroup::kOwn), (Names{"paid_at", "payment", "token_expires_at", "received_at", "updated_at",
+                                                 "amounts_expire_at", "expected_at", "imported_at", "erased_at"}));
   for (const InvoiceColumn& column : kInvoiceColumns)
     EXPECT_TRUE(column.group != ColumnGroup::kOwn || column.member.empty()) << column.name;
 }
 
 TEST(Columns, ThatAreKnownOfEachInvoice) {
-  EXPECT_EQ(ColumnsWhere([](const InvoiceColumn& column) { return column.not_null; }),
-            (Names{"project", "invoice_id", "status", "amount_crypto", "currency", "token_expires_at", "received_at", "updated_at"}));
+  EXPECT_EQ(
+      ColumnsWhere([](const InvoiceColumn& column) { return column.not_null; }),
+      (Names{"project", "invoice_id", "status", "amount_crypto", "currency", "token_expires_at", "received_at", "updated_at"}));
 }
 
 }  // namespace
