@@ -224,8 +224,9 @@ copy_postgresql() {
       # Headers are only read. The rest is copied, because make install would write through a link.
       if [[ $option == includedir* ]]; then cp -Rs "$folder/." "$copy$folder"; else cp -RL "$folder/." "$copy$folder"; fi
     done
-    # An installed version of the extension must not be copied.
-    find "$copy" -name 'cryptocloud_postback*' -prune -exec rm -r {} +
+    # Nor should a version of the extension that is installed already come along.
+    find "$copy$("$PG_CONFIG" --pkglibdir)" "$copy$("$PG_CONFIG" --sharedir)" \
+      -mindepth 1 -name 'cryptocloud_postback*' -prune -exec rm -r {} +
     PG_CONFIG=$copy$PG_CONFIG
     [[ $("$PG_CONFIG" --pkglibdir) == "$copy"/* ]] ||
       die "Programs below $CC_WORKSPACE do not run (mounted noexec? then set TMPDIR), or not by their place."
@@ -251,6 +252,16 @@ start_cluster() {
     printf '%s\n' 'fsync = off' 'synchronous_commit = off' 'full_page_writes = off' "$@"
   } >> "$PGDATA/postgresql.conf"
   quietly start-cluster pg_ctl start --wait --silent --log="$folder/log"
+}
+
+# What PostgreSQL's TAP tests need to know; then: prove -I "$PERL_TESTS" test/t/NAME.pl
+export_tap_environment() {
+  local source
+  source=$(dirname "$(dirname "$("$PG_CONFIG" --pgxs)")")
+  mkdir -p "$TMPDIR/tap"
+  # PostgreSQL 15 takes the first, and puts these two below it; later ones take these two.
+  export TESTDIR=$TMPDIR/tap TESTDATADIR=$TMPDIR/tap/tmp_check TESTLOGDIR=$TMPDIR/tap/tmp_check/log
+  export PG_REGRESS=$source/test/regress/pg_regress PERL_TESTS=$source/test/perl
 }
 
 stop_clusters() {

@@ -333,12 +333,13 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   Apply(context, delivery, progress);
 }
 
-// Only cc_inbox.error has the error: messages of the merchant's code can contain their data.
+// The error is in cc_inbox.error alone: what the merchant's code raised can hold what it was given. So do the statement, and the
+// context of COPY.
 void LogCaught(const InboxRow& row, const ErrorData& error) {
   ereport(LOG, (errmsg("cryptocloud_postback: postback %lld of project \"%s\" was not applied: SQLSTATE %s",
                        static_cast<long long>(DatumGetInt64(row.Value(InboxColumn::kId))),
                        TextDatumGetCString(row.Value(InboxColumn::kProject)), unpack_sql_state(error.sqlerrcode)),
-                errhint("cc_inbox.error of this row has the message.")));
+                errhint("cc_inbox.error of this row has the message."), errhidestmt(true), errhidecontext(true)));
 }
 
 // The caller of cc_accept gets an error that keeps a row from being accepted. An error of the merchant's code makes the row

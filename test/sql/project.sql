@@ -34,7 +34,7 @@ SELECT try('TOPSECRET'), try('NEWSECRET');
 INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('NEWSECRET', expires_at => now() - interval '10 s')) RETURNING state, reason;
 UPDATE cc_project SET leeway = '1 min';
 INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('NEWSECRET', expires_at => now() - interval '10 s')) RETURNING state, reason;
--- NOTIFY fits, whatever the invoice is called (test/t/notify.pl listens)
+-- NOTIFY fits, whatever the invoice is called (test/t/settle.pl listens)
 UPDATE cc_project SET notify = true;
 INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('NEWSECRET', invoice_id => repeat('ж', 255))) RETURNING state, error;
 

@@ -362,6 +362,17 @@ TEST(DuplicateField, InvoiceInfoInJsonOnly) {
   ExpectForm("verified", FormPlus("invoice_info=x&invoice_info=x"));
 }
 
+// A form repeats invoice_info once a key of the object that its sender flattened.
+TEST(InvoiceInfo, OfAFormIsTheFirstThatIsJsonOrElseTheFirst) {
+  const auto info = [](const std::string& pairs) {
+    const Verification verification(FormPlus(pairs), kForm);
+    return std::string(verification.postback.document.TextOf(*verification.postback.invoice_info));
+  };
+  EXPECT_EQ(info("invoice_info=a"), "uuid");
+  EXPECT_EQ(info("invoice_info=%7B%22b%22:1%7D&invoice_info=c"), R"({"b":1})");
+  EXPECT_EQ(info("invoice_info=%7B%22a%22:1%7D&invoice_info=%7B%22b%22:1%7D"), R"({"a":1})");
+}
+
 TEST(DuplicateField, NeverFurtherInOrOfAnotherName) {
   ExpectJson("verified", JsonWith("invoice_info", R"({"status":1,"status":2,"token":3,"token":4})"));
   ExpectJson("verified", JsonPlus(R"("x":1,"x":2,"Status":"x","status\u200b":"x")"));

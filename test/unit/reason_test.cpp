@@ -55,6 +55,13 @@ TEST(HttpAnswer, SaysWhatIsWrongWithABody) {
   EXPECT_EQ(HttpAnswerFor("rejected", "missing_order_id").message, "Missing invoice_id or order_id");
 }
 
+TEST(HttpAnswer, HasTheStatusOfHttpForWhatHasOne) {
+  EXPECT_EQ(HttpAnswerFor("rejected", "body_too_large").status, 413);
+  EXPECT_EQ(HttpAnswerFor("rejected", "unsupported_content_type").status, 415);
+  EXPECT_EQ(HttpAnswerFor("rejected", "token_reused").status, 409);
+  EXPECT_EQ(HttpAnswerFor("rejected", "unknown_project").status, 404);
+}
+
 TEST(HttpAnswer, DoesNotSayWhatIsWrongWithAToken) {
   for (auto reason = static_cast<int>(Reason::kMissingToken); reason <= static_cast<int>(Reason::kInvoiceMismatch); ++reason) {
     const char* const name = ReasonWord(static_cast<Reason>(reason));

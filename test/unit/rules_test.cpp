@@ -233,6 +233,8 @@ TEST(Merge, AnAcceptedOneIsFollowedWhateverItContradicts) {
   EXPECT_EQ(MergeOf(ColumnGroup::kStatus, update), Merge::kReplace);
   EXPECT_EQ(MergeOf(ColumnGroup::kMoney, update), Merge::kTake);
   EXPECT_EQ(MergeOf(ColumnGroup::kMoney, SameAmount(update)), Merge::kReplace);
+  for (const ColumnGroup group : {ColumnGroup::kDetail, ColumnGroup::kPersonal})
+    EXPECT_EQ(MergeOf(group, update), Merge::kReplace);
 }
 
 TEST(Acceptable, IsAConflictOrATokenThatAnotherOneSpent) {
