@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""held_snapshot.py [--minutes 30] [--rate 100] [--every 150]
+"""held_snapshot.py [--minutes 30] [--rate 100] [--every 150] [--at-once]
 
 pgbench delivers at a modest rate, a transaction with a snapshot stays open, and every so often each kind of delivery is measured: CPU
 time of the backend, and deliveries a second of two sessions. Then the transaction ends, and each kind is measured once more. A plain
@@ -7,6 +7,9 @@ insert of the body is measured by turns with them: it tells how busy the machine
 
 Half of the load are new invoices, two in ten are deferred and settled every second, one in ten each is a resend, the same message, an
 update of one of 1,000 invoices.
+
+--at-once: what comes in that time comes as fast as it can, and is measured before and after. What a transaction that stays open costs are
+the rows that nobody may remove meanwhile, so that two quiet minutes tell as much as half an hour on a busy machine.
 """
 import argparse
 import os
@@ -17,6 +20,7 @@ import time
 
 from postgres import Connection, run_side_by_side
 
+CLIENTS = 8
 CALLS = 400             # of each kind in one measurement, by turns of a tenth
 TURNS = 10
 FAR = "timestamptz '2100-01-01'"
@@ -106,8 +110,8 @@ def load_average():
     return os.getloadavg()[0]
 
 
-def start_load(rate, folder):
-    """pgbench with a modest rate, and cc_work every second."""
+def start_load(folder, *how):
+    """pgbench that delivers, and pgbench that calls cc_work every second."""
     scripts = []
     for name, (weight, sql) in LOAD.items():
         path = f"{folder}/{name}.sql"
@@ -118,8 +122,15 @@ def start_load(rate, folder):
     with open(work, "w", encoding="ascii") as file:
         file.write("CALL cc_work();\n")
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    return [subprocess.Popen(["pgbench", "-n", "-c", "8", "-j", "1", "-T", "100000", f"--rate={rate}", *scripts, "postgres"], **quiet),
+    return [subprocess.Popen(["pgbench", "-n", "-c", str(CLIENTS), "-j", "1", *how, *scripts, "postgres"], **quiet),
             subprocess.Popen(["pgbench", "-n", "-c", "1", "-T", "100000", "--rate=1", "-f", work, "postgres"], **quiet)]
+
+
+def end(load):
+    for process in load:
+        process.terminate()
+    for process in load:
+        process.wait()
 
 
 def main():
@@ -127,18 +138,21 @@ def main():
     parser.add_argument("--minutes", type=float, default=30)
     parser.add_argument("--rate", type=int, default=100, help="deliveries a second")
     parser.add_argument("--every", type=float, default=150, help="seconds between two measurements")
+    parser.add_argument("--at-once", action="store_true")
     options = parser.parse_args()
 
     maker = Connection("postgres")
     for statement in filter(str.strip, SETUP.split(";\n")):
         maker.execute(statement)
-    times = int(options.minutes * 60 / options.every) + 1
+    times = 2 if options.at_once else int(options.minutes * 60 / options.every) + 1
     probe = Probe(2)
     probe.make((times + 5) * max(CALLS, TURNS * 50))
-    load = start_load(options.rate, os.environ["PGHOST"])
+    host, load = os.environ["PGHOST"], []
+    if not options.at_once:
+        load = start_load(host, "-T", "100000", f"--rate={options.rate}")
+        time.sleep(min(30, options.every))                       # until autovacuum, plans and caches are as they stay
     holder = Connection("postgres")
     try:
-        time.sleep(min(30, options.every))                       # until autovacuum, plans and caches are as they stay
         probe.measure()
         holder.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         holder.execute("SELECT count(*) FROM cc_invoice")
@@ -153,7 +167,12 @@ def main():
             sys.stdout.flush()
 
         take("0 min")
-        for number in range(1, times):
+        if options.at_once:
+            load = start_load(host, "-t", str(int(options.minutes * 60 * options.rate / CLIENTS)))
+            load[0].wait()
+            end(load)
+            take(f"after {options.minutes:g} minutes' deliveries at once")
+        for number in range(1, 0 if options.at_once else times):
             time.sleep(max(0, began + number * options.every - time.monotonic()))
             take(f"{number * options.every / 60:g} min")
         held = time.monotonic() - began
@@ -162,12 +181,9 @@ def main():
             maker.execute(f"VACUUM ANALYZE {table}")
         take("after it ended, and VACUUM")
     finally:
-        for process in load:
-            process.terminate()
-        for process in load:
-            process.wait()
+        end(load)
     rows, invoices, versions = maker.execute("SELECT count(*), (SELECT count(*) FROM cc_invoice), (SELECT n_tup_upd FROM pg_stat_user_tables WHERE relname = 'cc_invoice') FROM cc_inbox")[0]
-    print(f"\nA transaction open for {held / 60:.0f} minutes at {options.rate} deliveries a second; at the end {rows} rows in cc_inbox, {invoices} in cc_invoice, "
+    print(f"\nA transaction open for {held / 60:.0f} minutes, with the deliveries of {options.minutes:g} at {options.rate} a second; at the end {rows} rows in cc_inbox, {invoices} in cc_invoice, "
           f"{versions} updates of invoices.\n")
     first, last, after = results[0][1], results[-2][1], results[-1][1]
     print("| CPU time | at the start | at the end | ratio | against a plain insert | after it | deliveries a second, start | end |\n|---|---:|---:|---:|---:|---:|---:|---:|")
