@@ -95,6 +95,26 @@ class Bench:
                 figures[method].append(self.run(method, sql.format(size=rows, batches=self.options.bodies // rows), clients, synchronous, rows))
         return {method: [statistics.median(column) for column in zip(*taken)] for method, taken in figures.items()}
 
+    def cpu(self, turns=40, calls=50):
+        """CPU time of one backend for a delivery, in us: of each method one figure a turn, less that of reading the body."""
+        self.empty()
+        session = Connection("postgres")
+        session.execute("SET synchronous_commit = off")
+        for number, (method, sql) in enumerate((ONE | {READ: BODY}).items()):
+            place = BODY[BODY.index("(SELECT"):]
+            session.prepare(f"m{number}", sql.rstrip(";").replace(place, "$1"))
+        figures, at = collections.defaultdict(list), 0
+        for turn in range(turns + 2):
+            for number, method in enumerate((*ONE, READ)):
+                before = session.cpu()
+                session.run(f"m{number}", range(at + 1, at + calls + 1))
+                if turn > 1:                # until plans and caches are as they stay
+                    figures[method].append((session.cpu() - before) / calls)
+                at += calls
+        session.close()
+        reading = figures.pop(READ)
+        return {method: [value - read for value, read in zip(values, reading)] for method, values in figures.items()}
+
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -108,7 +128,22 @@ def main():
     print(f"PostgreSQL {bench.admin.value('SHOW server_version')}, PgQ {bench.admin.value('SELECT pgq.version()')}, {os.cpu_count()} cores, "
           f"load average {os.getloadavg()[0]:.1f} before; {options.turns} turns of {options.seconds} s each; bodies of "
           f"{bench.admin.value('SELECT round(avg(octet_length(body))) FROM bodies')} bytes, a new invoice each time.\n")
-    print("| synchronous_commit | clients | " + " | ".join(ONE) + " | cc_receive : PgQ | insert : PgQ | insert : PgQ, without reading the body |")
+    print_cpu(bench)
+    print_rates(bench, options)
+    print(f"\n{time.monotonic() - began:.0f} s, load average {os.getloadavg()[0]:.1f} after.")
+
+
+def print_cpu(bench):
+    figures = bench.cpu()
+    print("| one client, by turns | CPU time of a delivery | PgQ's against it, middle half |\n|---|---:|---:|")
+    for method, values in figures.items():
+        ratios = sorted(pgq / value for pgq, value in zip(figures[PGQ], values))
+        print(f"| {method} | {statistics.median(values):.0f} µs | {statistics.median(ratios):.2f} "
+              f"({ratios[len(ratios) // 4]:.2f} to {ratios[-len(ratios) // 4]:.2f}) |", flush=True)
+
+
+def print_rates(bench, options):
+    print("\n| synchronous_commit | clients | " + " | ".join(ONE) + " | cc_receive : PgQ | insert : PgQ | insert : PgQ, without reading the body |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|", flush=True)
     bytes_ = {}
     clients = [int(number) for number in options.clients.split(",")]
@@ -131,7 +166,6 @@ def main():
     result = bytes_["off", clients[0]]
     print("| bytes of WAL, images of whole pages included | " + " | ".join(f"{result[method][1]:.0f}" for method in ONE) + " |")
     print("| bytes of tables and indexes | " + " | ".join(f"{result[method][2]:.0f}" for method in ONE) + " |")
-    print(f"\n{time.monotonic() - began:.0f} s, load average {os.getloadavg()[0]:.1f} after.")
 
 
 if __name__ == "__main__":
