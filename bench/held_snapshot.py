@@ -12,6 +12,7 @@ update of one of 1,000 invoices.
 the rows that nobody may remove meanwhile, so that two quiet minutes tell as much as half an hour on a busy machine.
 """
 import argparse
+import json
 import os
 import statistics
 import subprocess
@@ -82,8 +83,21 @@ class Probe:
         self.at[kind] += count
         return range(first, first + count)
 
+    def pages(self, kind, calls=20):
+        """How many pages of tables and indexes a delivery looks at; that is the same however busy the machine is."""
+        session, total = self.sessions[0], 0
+        for n in self.take(kind, calls):
+            target = {PLAIN: "plain (body) SELECT", APPLY: "cc_inbox (project, body) SELECT 'later',"}.get(kind, "cc_inbox (body) SELECT")
+            sql = f"INSERT INTO {target} body FROM probe WHERE kind = '{kind}' AND n = {n}"
+            if kind == APPLY:
+                session.execute(sql)
+                sql = "SELECT cc_apply(50)"
+            plan, = json.loads(session.value(f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {sql}"))
+            total += plan["Plan"]["Shared Hit Blocks"] + plan["Plan"]["Shared Read Blocks"]
+        return total / calls
+
     def measure(self):
-        """Of each kind: median CPU time in us of a delivery, and deliveries a second of all sessions together."""
+        """Of each kind: median CPU time in us of a delivery, deliveries a second of all sessions together, and pages."""
         cpu, wall = {kind: [] for kind in (*KINDS, APPLY, PLAIN)}, {kind: [] for kind in (*KINDS, APPLY, PLAIN)}
         for _ in range(TURNS):
             for number, kind in enumerate(KINDS):
@@ -103,7 +117,7 @@ class Probe:
                 settled += count or 50
             cpu[APPLY].append((session.cpu() - before) / settled)
             wall[APPLY].append((time.perf_counter() - began) * 1e6 / settled)
-        return {kind: (statistics.median(cpu[kind]), 1e6 / statistics.median(wall[kind])) for kind in cpu}
+        return {kind: (statistics.median(cpu[kind]), 1e6 / statistics.median(wall[kind]), self.pages(kind)) for kind in cpu}
 
 
 def load_average():
@@ -146,7 +160,7 @@ def main():
         maker.execute(statement)
     times = 2 if options.at_once else int(options.minutes * 60 / options.every) + 1
     probe = Probe(2)
-    probe.make((times + 5) * max(CALLS, TURNS * 50))
+    probe.make((times + 5) * (max(CALLS, TURNS * 50) + 20))
     host, load = os.environ["PGHOST"], []
     if not options.at_once:
         load = start_load(host, "-T", "100000", f"--rate={options.rate}")
@@ -162,7 +176,7 @@ def main():
             average = load_average()
             results.append((title, probe.measure()))
             dead, size = maker.execute("SELECT sum(n_dead_tup)::bigint, pg_size_pretty(pg_indexes_size('cc_inbox')) FROM pg_stat_user_tables WHERE relname IN ('cc_inbox', 'cc_invoice')")[0]
-            print(f"# {title}: " + ", ".join(f"{kind} {cpu:.0f} us {rate:.0f}/s" for kind, (cpu, rate) in results[-1][1].items())
+            print(f"# {title}: " + ", ".join(f"{kind} {cpu:.0f} us {rate:.0f}/s {pages:.0f} pages" for kind, (cpu, rate, pages) in results[-1][1].items())
                   + f"; {dead} dead rows, indexes of cc_inbox {size}, load average {average:.1f}")
             sys.stdout.flush()
 
@@ -186,12 +200,13 @@ def main():
     print(f"\nA transaction open for {held / 60:.0f} minutes, with the deliveries of {options.minutes:g} at {options.rate} a second; at the end {rows} rows in cc_inbox, {invoices} in cc_invoice, "
           f"{versions} updates of invoices.\n")
     first, last, after = results[0][1], results[-2][1], results[-1][1]
-    print("| CPU time | at the start | at the end | ratio | against a plain insert | after it | deliveries a second, start | end |\n|---|---:|---:|---:|---:|---:|---:|---:|")
+    print("| | CPU time at the start | at the end | ratio | against a plain insert | after it | pages at the start | at the end | after it | a second, start | end |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|")
     yardstick = last[PLAIN][0] / first[PLAIN][0]
     for kind in first:
         ratio = last[kind][0] / first[kind][0]
         print(f"| {kind} | {first[kind][0]:.0f} µs | {last[kind][0]:.0f} µs | {ratio:.2f} | {ratio / yardstick:.2f} | {after[kind][0]:.0f} µs "
-              f"| {first[kind][1]:.0f} | {last[kind][1]:.0f} |")
+              f"| {first[kind][2]:.0f} | {last[kind][2]:.0f} | {after[kind][2]:.0f} | {first[kind][1]:.0f} | {last[kind][1]:.0f} |")
 
 
 if __name__ == "__main__":
