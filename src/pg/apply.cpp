@@ -179,7 +179,7 @@ Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, Place after, A
     if (waits) left[left_count++] = ids[i];
   }
   MemoryContextDelete(row_memory);
-  if (batch.is_ended) batch.reached = after;      // those behind the one that ended it were not looked at
+  if (batch.is_ended) batch.reached = after;  // those behind the one that ended it were not looked at
   batch.left = DatumGetArrayTypeP(ArrayOf(left, left_count));
   return batch;
 }

@@ -41,8 +41,8 @@ Datum Apply(FunctionCallInfo fcinfo) {
   PG_RETURN_INT32(SettleWaiting(schema, owner, PG_GETARG_INT32(0), {}, nullptr).settled);
 }
 
-// Settles one batch with the rights of the owner of the tables, who may differ from the caller. A SECURITY DEFINER procedure could not
-// commit.
+// Settles one batch with the rights of the owner of the tables, who may differ from the caller. A SECURITY DEFINER procedure
+// could not commit.
 Batch WorkOnce(Oid function, Oid schema, const Batch& previous) {
   const Oid inbox = TableIn(schema, "cc_inbox");
   RefuseSuperuser("cc_work", inbox);
@@ -72,8 +72,8 @@ void Work(FunctionCallInfo fcinfo) {
                     errmsg("cc_work cannot run inside a transaction block or a function"), errhint("Use cc_apply() there.")));
   const Oid function = fcinfo->flinfo->fn_oid;
   SPI_connect_ext(SPI_OPT_NONATOMIC);
-  // Each batch goes on where the one before ended: as long as some transaction has an old snapshot, the index keeps entries of rows
-  // that are settled, and from the start each batch would read all of them. In the end it looks from the start once more.
+  // Each batch goes on where the one before ended: as long as some transaction has an old snapshot, the index keeps entries of
+  // rows that are settled, and from the start each batch would read all of them. In the end it looks from the start once more.
   Batch batch;
   bool from_start;
   do {
