@@ -258,6 +258,8 @@ class Model:
             return {f"rejected: {self.refusal(message)}"}
         if known is not None and known.outcome not in OPEN:
             accepted = {"applied"} if "accept" in self.commands and known.outcome in ACCEPTABLE else set()
+            if accepted and (message.project, message.invoice) in self.faults:
+                accepted.add("failed")
             if "reverify" not in self.commands or known.outcome not in REVERIFIABLE or self.refusal(message):
                 return {known.outcome} | accepted
         allowed = self.decisions(row, message, inserted=known is None)
