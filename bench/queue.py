@@ -68,13 +68,13 @@ class Bench:
         return sum(int(self.admin.value(f"SELECT count(*) FROM {name}")) for name in relations)
 
     def run(self, method, sql, clients, synchronous, rows=1):
-        """Deliveries a second, and bytes of WAL and of the tables for each."""
+        """Deliveries a second, and bytes of WAL and of the tables for each. Many clients need longer to connect."""
         self.empty()
         empty, wal = self.size(method), self.admin.value("SELECT pg_current_wal_insert_lsn()")
         path = os.path.join(os.environ["PGHOST"], "script.sql")
         with open(path, "w", encoding="ascii") as file:
             file.write(sql + "\n")
-        done = subprocess.run(["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(self.options.seconds), "-f", path, "postgres"],
+        done = subprocess.run(["pgbench", "-n", "-M", "prepared", "-c", str(clients), "-j", "2", "-T", str(self.options.seconds + clients // 16), "-f", path, "postgres"],
                               check=True, capture_output=True, text=True, env=os.environ | {"PGOPTIONS": f"-c synchronous_commit={synchronous}"}).stdout
         rate = float(re.search(r"^tps = ([\d.]+)", done, re.M)[1]) * rows
         if method == READ:

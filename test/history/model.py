@@ -267,13 +267,15 @@ class Model:
             faults = self.applying(message)
             allowed = allowed - {"applied"} | faults
             has_failed = delivery.may_fail if known is None else (message.project, message.invoice) in self.faults
-            if "applied" in faults and not self.draining and (has_failed or error.startswith("40001") and (known is not None or delivery.isolation != "read committed")):
+            if "applied" in faults and not self.draining and has_failed:
                 allowed.add("failed")
             if known is None and delivery.must_fail and self.changes(message):
                 allowed.discard("applied")
             invoice = self.invoices.get((message.project, message.invoice))
             if invoice and self.is_hidden(invoice["xid"], row):
                 allowed -= {"applied", "conflict"}
+        if error.startswith("40001") and not self.draining and (known is not None or delivery.isolation != "read committed"):
+            allowed.add("failed")                   # PostgreSQL's own, which may come before or after the decision
         if self.may_wait(delivery, known):
             # Could not be settled now; its token may be spent nevertheless. If it is, it stays so.
             if known is None or known.outcome == "undecided":
