@@ -99,6 +99,10 @@ debian_postgresql_version() {
 # Paths in the source tree that the guard copies back at the end, such as bench/results. Set it before enter_workspace.
 BRING_BACK=()
 
+# Small file systems in the workspace, "NAME SIZE" each: CC_WORKSPACE/disk/NAME, for what happens when a disk is full. To be set
+# before enter_workspace, like BRING_BACK. They need root, and the right to mount; without it the folder is not there.
+SMALL_DISKS=()
+
 # enter_workspace "$@": see above. Returns in the copy, in the folder that holds it, with CC_WORKSPACE set. A script that is
 # started within a workspace shares it.
 enter_workspace() {
@@ -132,6 +136,7 @@ enter_workspace() {
   mkdir "$guarded_folder"/{source,home,tmp,log}
   find "$CC_ROOT" -mindepth 1 -maxdepth 1 ! -name .git -exec cp -R -t "$guarded_folder/source" {} +
   (( EUID != 0 )) || chown -R nobody "$guarded_folder"
+  mount_small_disks
 
   # Its own process group, so that the guard can end all of it, and only the guard gets Ctrl-C.
   set -m
@@ -157,7 +162,20 @@ end_workspace() {
     kill -TERM -- "-$guarded_group" 2> /dev/null || true
     until_true 10 group_is_gone "$guarded_group" || kill -KILL -- "-$guarded_group" 2> /dev/null || true
   fi
-  [[ -z $guarded_folder ]] || { end_servers "$guarded_folder"; rm -rf "$guarded_folder"; }
+  [[ -n $guarded_folder ]] || return 0
+  end_servers "$guarded_folder"
+  for name in "$guarded_folder"/disk/*; do umount --lazy "$name" 2> /dev/null || true; done
+  rm -rf "$guarded_folder"
+}
+
+mount_small_disks() {
+  (( EUID == 0 )) || return 0
+  local name size folder
+  for name in "${SMALL_DISKS[@]}"; do
+    size=${name#* } folder=$guarded_folder/disk/${name% *}
+    mkdir -p "$folder"
+    mount -t tmpfs -o "size=$size,mode=0700,uid=nobody" small_disk "$folder" 2> /dev/null || rmdir "$folder"
+  done
 }
 
 group_is_gone() { ! kill -0 -- "-$1" 2> /dev/null; }

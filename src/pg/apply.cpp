@@ -14,13 +14,14 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-// Locks waiting rows and returns their ids: at most $1 rows, none of the ids in $2.
+// Locks waiting rows and returns their ids, and the attempts of the last one: at most $1 rows, none of the ids in $2, all of them
+// after the place ($3, $4).
 Statement select_waiting{[](const char* schema) -> const char* {
   return psprintf(
-      "SELECT pg_catalog.array_agg(id ORDER BY attempts, id) FROM ("
+      "SELECT pg_catalog.array_agg(id ORDER BY attempts, id), pg_catalog.max(attempts) FROM ("
       "SELECT id, attempts FROM %s.cc_inbox"
       " WHERE state OPERATOR(pg_catalog.=) ANY ('{pending,failed}'::pg_catalog.text[])"
-      " AND id OPERATOR(pg_catalog.<>) ALL ($2)"
+      " AND id OPERATOR(pg_catalog.<>) ALL ($2) AND (attempts, id) OPERATOR(pg_catalog.>) ($3, $4)"
       " ORDER BY attempts, id LIMIT $1 FOR UPDATE SKIP LOCKED) AS waiting",
       schema);
 }};
@@ -66,10 +67,22 @@ Datum ArrayOf(const Datum* ids, int count) {
       construct_array(const_cast<Datum*>(ids), count, INT8OID, sizeof(std::int64_t), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
 }
 
-ArrayType* SelectWaiting(Oid schema, std::int64_t max_rows, ArrayType* skip) {
+// Sets the place of the last one.
+ArrayType* SelectWaiting(Oid schema, std::int64_t max_rows, Place& place, ArrayType* skip) {
   const Parameter parameters[] = {{INT8OID, Int64GetDatum(max_rows)},
-                                  {INT8ARRAYOID, skip == nullptr ? ArrayOf(nullptr, 0) : PointerGetDatum(skip)}};
-  return FirstArray(Execute(select_waiting, schema, parameters, 2));
+                                  {INT8ARRAYOID, skip == nullptr ? ArrayOf(nullptr, 0) : PointerGetDatum(skip)},
+                                  {INT4OID, Int32GetDatum(place.attempts)},
+                                  {INT8OID, Int64GetDatum(place.id)}};
+  const Result result = Execute(select_waiting, schema, parameters, 4);
+  ArrayType* const ids = FirstArray(result);
+  Datum* elements;
+  const int count = ElementsOf(ids, &elements);
+  if (count > 0) {
+    bool is_null;
+    place.attempts = DatumGetInt32(heap_getattr(result.first.tuple, 2, result.first.descriptor, &is_null));
+    place.id = DatumGetInt64(elements[count - 1]);
+  }
+  return ids;
 }
 
 bool IsWaiting(const InboxRow& row) {
@@ -143,13 +156,14 @@ void WriteInboxRow(Oid schema, const InboxRow& row) {
   }
 }
 
-Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, ArrayType* skip) {
+Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, Place after, ArrayType* skip) {
   RequireReadCommitted();
   Batch batch;
+  batch.reached = after;
   Datum* skipped;
   Datum* ids;
   const int skip_count = ElementsOf(skip, &skipped);
-  const int count = ElementsOf(SelectWaiting(schema, max_rows, skip), &ids);
+  const int count = ElementsOf(SelectWaiting(schema, max_rows, batch.reached, skip), &ids);
   auto* const left = static_cast<Datum*>(palloc(sizeof(Datum) * static_cast<std::size_t>(skip_count + count + 1)));
   int left_count = 0;
   for (; left_count < skip_count; ++left_count) left[left_count] = skipped[left_count];
@@ -165,6 +179,7 @@ Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, ArrayType* ski
     if (waits) left[left_count++] = ids[i];
   }
   MemoryContextDelete(row_memory);
+  if (batch.is_ended) batch.reached = after;  // those behind the one that ended it were not looked at
   batch.left = DatumGetArrayTypeP(ArrayOf(left, left_count));
   return batch;
 }

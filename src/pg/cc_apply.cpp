@@ -38,12 +38,12 @@ Datum Apply(FunctionCallInfo fcinfo) {
   PreventCommandIfReadOnly("cc_apply()");
   RefuseSuperuser("cc_apply", inbox);
   const Oid owner = SwitchToTableOwner(inbox);
-  PG_RETURN_INT32(SettleWaiting(schema, owner, PG_GETARG_INT32(0), nullptr).settled);
+  PG_RETURN_INT32(SettleWaiting(schema, owner, PG_GETARG_INT32(0), {}, nullptr).settled);
 }
 
-// Settles one batch with the rights of the owner of the tables, who may differ from the caller. A SECURITY DEFINER procedure could not
-// commit.
-Batch WorkOnce(Oid function, Oid schema, ArrayType* skip) {
+// Settles one batch with the rights of the owner of the tables, who may differ from the caller. A SECURITY DEFINER procedure
+// could not commit.
+Batch WorkOnce(Oid function, Oid schema, const Batch& previous) {
   const Oid inbox = TableIn(schema, "cc_inbox");
   RefuseSuperuser("cc_work", inbox);
   Oid caller;
@@ -51,7 +51,7 @@ Batch WorkOnce(Oid function, Oid schema, ArrayType* skip) {
   GetUserIdAndSecContext(&caller, &context);
   SetUserIdAndSecContext(OwnerOfFunction(function), context | SECURITY_LOCAL_USERID_CHANGE);
   const Oid owner = SwitchToTableOwner(inbox);
-  const Batch batch = SettleWaiting(schema, owner, kWorkBatch, skip);
+  const Batch batch = SettleWaiting(schema, owner, kWorkBatch, previous.reached, previous.left);
   SetUserIdAndSecContext(caller, context);
   return batch;
 }
@@ -72,11 +72,16 @@ void Work(FunctionCallInfo fcinfo) {
                     errmsg("cc_work cannot run inside a transaction block or a function"), errhint("Use cc_apply() there.")));
   const Oid function = fcinfo->flinfo->fn_oid;
   SPI_connect_ext(SPI_OPT_NONATOMIC);
+  // Each batch goes on where the one before ended: as long as some transaction has an old snapshot, the index keeps entries of
+  // rows that are settled, and from the start each batch would read all of them. In the end it looks from the start once more.
   Batch batch;
+  bool from_start;
   do {
     NextTransaction();
-    batch = WorkOnce(function, SchemaOf(fcinfo), batch.left);
-  } while (batch.tried > 0);
+    from_start = batch.reached.IsStart();
+    batch = WorkOnce(function, SchemaOf(fcinfo), batch);
+    if (batch.tried == 0) batch.reached = {};
+  } while (batch.tried > 0 || !from_start);
   SPI_finish();
 }
 

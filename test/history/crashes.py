@@ -3,7 +3,7 @@
 
 Eight clients deliver, with real commits, until at a random moment the server is hit: a backend or the postmaster by kill -9, an
 immediate stop, or the primary of a synchronous standby by kill -9, whereupon the standby is promoted. Then what got no answer is
-delivered again, cc_apply drains, and the model judges: every 200 is there, each invoice and each order counts once.
+delivered again, cc_work settles what waits, and the model judges: every 200 is there, each invoice and each order counts once.
 
 PGDATA and PGHOST lead to the cluster; its standbys are made beside it.
 """
@@ -22,8 +22,7 @@ import time
 import psycopg
 
 from model import Delivery, Message, Token, judge
-from postbacks import body_of, content_type_of
-from sessions import MERCHANT, World
+from sessions import MERCHANT, World, deliver_sql
 
 CLIENTS = 8
 INVOICES = "ABCDEFGHIJKL"
@@ -31,12 +30,14 @@ CONTENTS = ["paid"] * 6 + ["paid form", "partial", "raised", "canceled", "other 
 KINDS = ["backend", "postmaster", "immediate", "backend", "postmaster", "immediate", "promote"]
 
 
-def run(*command, check=True):
-    return subprocess.run(command, check=check, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+def run(*command, check=True, environment=None):
+    return subprocess.run(command, check=check, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | (environment or {}))
 
 
 class Server:
     """A cluster, with its socket beside its data."""
+    bin = ""                                # where pg_ctl is, if it is not in PATH
+    environment = None                      # of the server, beyond ours
 
     def __init__(self, data, host):
         self.data, self.host = pathlib.Path(data), host
@@ -44,6 +45,12 @@ class Server:
     @property
     def postmaster(self):
         return int((self.data / "postmaster.pid").read_text().split()[0])
+
+    def postmaster_lives(self):
+        try:
+            return os.readlink(f"/proc/{self.postmaster}/cwd") == str(self.data)
+        except (OSError, IndexError):
+            return False
 
     def processes(self):
         """All that work in this data folder: also those whose postmaster is gone."""
@@ -67,10 +74,10 @@ class Server:
         # Its processes are gone, but where nobody takes note of a child's death, their numbers are not.
         for lock in self.data / "postmaster.pid", *pathlib.Path(self.host).glob(".s.PGSQL.*"):
             lock.unlink(missing_ok=True)
-        run("pg_ctl", "start", "--wait", "--silent", f"--pgdata={self.data}", f"--log={self.host}/log")
+        run(f"{self.bin}pg_ctl", "start", "--wait", "--silent", f"--pgdata={self.data}", f"--log={self.host}/log", environment=self.environment)
 
     def stop(self, mode):
-        run("pg_ctl", "stop", "--wait", "--silent", f"--pgdata={self.data}", f"--mode={mode}", check=False)
+        run(f"{self.bin}pg_ctl", "stop", "--wait", "--silent", f"--pgdata={self.data}", f"--mode={mode}", check=False)
 
     def connect(self, user="postgres", dbname="history"):
         return psycopg.connect(host=self.host, user=user, dbname=dbname, autocommit=True)
@@ -86,15 +93,20 @@ class Server:
                     raise
                 time.sleep(0.02)
 
+    def copy(self, name, *options, settings=(), data=None):
+        """A copy with a socket of its own, not started; options are those of pg_basebackup."""
+        host = pathlib.Path(os.environ["PGDATA"]).parent / name
+        host.mkdir(mode=0o700)
+        copy = type(self)(data or host / "data", str(host))
+        run("pg_basebackup", f"--host={self.host}", "--username=postgres", f"--pgdata={copy.data}", "--checkpoint=fast", "--wal-method=stream",
+            "--no-sync", *options)
+        with (copy.data / "postgresql.auto.conf").open("a") as file:
+            file.write("".join(f"{setting}\n" for setting in (f"unix_socket_directories = '{host}'", *settings)))
+        return copy
+
     def standby(self, number):
         """A new one, that each commit waits for."""
-        host = pathlib.Path(os.environ["PGDATA"]).parent / f"s{number}"
-        host.mkdir(mode=0o700)
-        standby = Server(host / "data", str(host))
-        run("pg_basebackup", f"--host={self.host}", "--username=postgres", f"--pgdata={standby.data}", "--checkpoint=fast", "--wal-method=stream",
-            "--write-recovery-conf", "--no-sync")
-        with (standby.data / "postgresql.auto.conf").open("a") as settings:
-            settings.write(f"unix_socket_directories = '{host}'\nsynchronous_standby_names = ''\n")
+        standby = self.copy(f"s{number}", "--write-recovery-conf", settings=["synchronous_standby_names = ''"])
         standby.start()
         with self.connect() as connection:
             connection.execute("ALTER SYSTEM SET synchronous_standby_names = '*'")
@@ -109,6 +121,8 @@ class Server:
 
 class Round:
     """Delivers under load, and keeps what was answered."""
+    contents = CONTENTS                     # names in the model's
+    interrupted = False                     # whether something else than another delivery may keep one pending
 
     def __init__(self, server, prefix, rng):
         self.server, self.prefix, self.rng = server, prefix, rng
@@ -120,7 +134,7 @@ class Round:
             draw = rng.random()
             if self.sent and draw < .2:
                 return rng.choice(self.sent)                        # the same message
-            invoice, content = self.prefix + rng.choice(INVOICES), rng.choice(CONTENTS)
+            invoice, content = self.prefix + rng.choice(INVOICES), rng.choice(self.contents)
             if self.sent and draw < .4:
                 _, invoice, content, _ = rng.choice(self.sent)      # a resend
             name = f"{self.prefix}T{len(self.sent)}"
@@ -128,14 +142,12 @@ class Round:
             self.sent.append(message)
             return message
 
-    def deliver(self, connection, message):
+    def deliver(self, connection, message, via="receive"):
         with self.lock:
             number = f"{self.prefix}{len(self.deliveries) + 1}"
-            delivery = self.deliveries[number] = Delivery(message, statement=number, may_fail=True, committed=None)
+            delivery = self.deliveries[number] = Delivery(message, statement=number, may_fail=True, interrupted=self.interrupted, committed=None)
         began = time.monotonic()
-        delivery.answer = connection.execute("SELECT http_status FROM cc_receive(%s::text, %s, 'default')",
-                                             (body_of(message), content_type_of(message, number))).fetchone()[0]
-        delivery.answer = str(delivery.answer)
+        delivery.answer = str(connection.execute(deliver_sql([(number, message)], via)).fetchone()[0])
         delivery.seconds = time.monotonic() - began
         delivery.committed = True
 
@@ -177,9 +189,7 @@ class Round:
             for message in unanswered:                              # whoever got no answer sends it again
                 self.deliver(connection, message)
             connection.execute("INSERT INTO history_log (what, data) VALUES ('drain', '{}')")
-            for _ in range(100):
-                if not connection.execute("SELECT cc_apply()").fetchone()[0]:
-                    break
+            connection.execute("CALL cc_work()")
         os.environ["PGHOST"] = server.host
         world = World(sessions=0, reset=False)
         problems += judge(self.deliveries, *world.observe(self.since, self.prefix))

@@ -213,9 +213,16 @@ LIES = {
 }
 
 
+# Where an entry of the log says what it is about.
+ABOUT = {"inbox": "content_type", "deleted": "content_type", "invoice": "invoice_id", "fired": "invoice_id", "marked": "id"}
+
+
 def lies_unnoticed(judge_, deliveries, observed, rng, noticed):
+    # Of another history, which cc_reverify came upon, the model knows nothing.
+    prefix = next(iter(deliveries), "").rpartition("-")[0] + "-"
+    log = [entry for entry in observed[0] if entry[0] not in ABOUT or prefix in entry[2][ABOUT[entry[0]]]]
     for lie, tell in LIES.items():
-        told = copy.deepcopy(observed)
+        told = copy.deepcopy((log, *observed[1:]))
         if tell(rng, *told):
             if not judge_(deliveries, *told):
                 yield lie

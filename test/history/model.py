@@ -185,6 +185,8 @@ class Model:
         self.commands.add(data["name"])
 
     def log_deleted(self, data):
+        if number_of(data) not in self.deliveries:  # of an earlier history: cc_purge deletes all that is old
+            return
         row = self.rows.pop(data["id"], None)
         if row is None or "purge" not in self.commands or row.id in self.spent.values() or row.outcome in OPEN + ("applied", "conflict"):
             self.wrong(f"row {data['id']} ({row}) is gone")
@@ -258,6 +260,8 @@ class Model:
             return {f"rejected: {self.refusal(message)}"}
         if known is not None and known.outcome not in OPEN:
             accepted = {"applied"} if "accept" in self.commands and known.outcome in ACCEPTABLE else set()
+            if accepted and (message.project, message.invoice) in self.faults:
+                accepted.add("failed")
             if "reverify" not in self.commands or known.outcome not in REVERIFIABLE or self.refusal(message):
                 return {known.outcome} | accepted
         allowed = self.decisions(row, message, inserted=known is None)
@@ -265,13 +269,15 @@ class Model:
             faults = self.applying(message)
             allowed = allowed - {"applied"} | faults
             has_failed = delivery.may_fail if known is None else (message.project, message.invoice) in self.faults
-            if "applied" in faults and not self.draining and (has_failed or error.startswith("40001") and (known is not None or delivery.isolation != "read committed")):
+            if "applied" in faults and not self.draining and has_failed:
                 allowed.add("failed")
             if known is None and delivery.must_fail and self.changes(message):
                 allowed.discard("applied")
             invoice = self.invoices.get((message.project, message.invoice))
             if invoice and self.is_hidden(invoice["xid"], row):
                 allowed -= {"applied", "conflict"}
+        if error.startswith("40001") and not self.draining and (known is not None or delivery.isolation != "read committed"):
+            allowed.add("failed")                   # PostgreSQL's own, which may come before or after the decision
         if self.may_wait(delivery, known):
             # Could not be settled now; its token may be spent nevertheless. If it is, it stays so.
             if known is None or known.outcome == "undecided":

@@ -97,6 +97,22 @@ is(ask($two, 'SELECT cc_apply();'), '2', 'what was kept is settled later');
 is($node->safe_psql('postgres', "SELECT string_agg(state, ' ' ORDER BY id) FROM cc_inbox WHERE invoice_id LIKE 'STRICT%'"), 'applied duplicate applied duplicate', 'and a duplicate in the end');
 is($node->safe_psql('postgres', "SELECT count(*) FROM paid WHERE invoice_id LIKE 'STRICT%'"), '2', 'paid once each');
 
+# cc_work beside a transaction that stays open: the index keeps entries of settled rows, and no batch reads those again
+my $rows = 600;
+$node->safe_psql('postgres', "UPDATE cc_project SET apply = 'deferred';
+	INSERT INTO cc_inbox (body) SELECT cc_sample_postback('s3cret', invoice_id => 'HELD' || n) FROM generate_series(1, $rows) AS n");
+is(ask($one, 'BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) > 0 FROM cc_inbox;'), 't', 'a transaction stays open');
+sub entries_read
+{
+	$node->safe_psql('postgres', 'SELECT pg_stat_force_next_flush()');
+	return $node->safe_psql('postgres', q{SELECT idx_tup_read FROM pg_stat_user_indexes WHERE indexrelname = 'cc_inbox_unapplied'});
+}
+my $before = entries_read();
+is($node->safe_psql('postgres', 'CALL cc_work(); SELECT pg_stat_force_next_flush()'), '', 'cc_work');
+cmp_ok(entries_read() - $before, '<=', 4 * $rows, 'reads each entry of the index a few times at most');
+is($node->safe_psql('postgres', "SELECT count(*) FROM cc_inbox WHERE state = 'applied' AND invoice_id LIKE 'HELD%'"), $rows, 'and settles all');
+ask($one, 'COMMIT;');
+
 $_->{run}->finish for $one, $two, @crowd;
 $node->stop;
 done_testing();
