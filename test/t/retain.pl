@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
+use Chapter;
 use Postback;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -127,12 +128,18 @@ is(query(q{SELECT cc_erase('E')}), '0', 'behind it there is nothing left');
 
 # --- docs/operations.md ---
 
-my ($section) = slurp_file("$FindBin::RealBin/../../docs/operations.md") =~ /^## Purge\n(.*?)(?=^## |\z)/ms;
+my $chapter = Chapter->new("$FindBin::RealBin/../../docs/operations.md");
 my $readme = slurp_file("$FindBin::RealBin/../../README.md");
 is(query(q{SELECT deliver(cc_sample_postback('s3cret', invoice_id => 'ILRAJE1Q', expires_at => now() + n * interval '1 min'))
 	FROM generate_series(1, 2) AS n}), "applied\nduplicate", 'the sample');
-for my $block ($section =~ /^```sql\n(.*?)^```$/msg)
+my $shell;
+for my $block (map { Chapter::take($_) } $chapter->blocks('Purge'))
 {
+	if ($block =~ /^psql /)
+	{
+		$shell = $block;
+		next;
+	}
 	if ($block =~ /cron\.schedule/)
 	{
 		cmp_ok(index($readme, $block), '>', 0, q{the line for pg_cron is README's});
@@ -142,7 +149,6 @@ for my $block ($section =~ /^```sql\n(.*?)^```$/msg)
 	is(query('SELECT count(*) FROM postback_archive'), '0', 'what was erased is not archived') if $block =~ /cc_erase\('/;
 }
 is(query(q{SELECT address, info, erased_at IS NOT NULL FROM cc_invoice WHERE invoice_id = 'ILRAJE1Q'}), '||t', 'the sample is erased');
-my ($shell) = $section =~ /^```sh\n(.*?)^```$/ms;
 is(query(deliver(q{token('AR1')}, '{"invoice_id": "AR1"}') . deliver(q{token('AR2')}, '{"invoice_id": "AR2"}') . deliver(q{token('AR2')},
 	'{"invoice_id": "AR2"}') . deliver(q{token('AR3', 0, 'wrong')}, '{"invoice_id": "AR3"}')),
 	"applied\napplied\nduplicate\nrejected/bad_signature", 'postbacks to archive');
@@ -161,14 +167,14 @@ is(query(q{SELECT string_agg(invoice_id, ' ') FROM postback_archive WHERE invoic
 is(query(deliver(q{token('AR2', 1)}, '{"invoice_id": "AR2", "amount_crypto": 2}')), 'applied', 'a later postback of it');
 is(query(q{SELECT count(*) FROM postback_archive WHERE invoice_id = 'AR2'}), '0', 'does not come into it');
 
-my ($rehearsal) = slurp_file("$FindBin::RealBin/../../docs/operations.md") =~ /^## Rehearsal\n(.*?)(?=^## |\z)/ms;
-my ($rehearse) = $rehearsal =~ /^```sql\n(.*?)^```$/ms;
+my ($rehearse) = map { Chapter::take($_) } $chapter->blocks('Rehearsal');
 query(q{CREATE TABLE orders (id text PRIMARY KEY, amount numeric, currency text, paid_at timestamptz);
 	INSERT INTO orders VALUES ('O1', 1, 'BNB'), ('O2', 5, 'BNB')});
 query(deliver(qq{token('R$_')}, qq({"invoice_id": "R$_", "order_id": "O$_"}))) for 1 .. 2;
 my %rehearsed = map { /^(R\d)\|(.*)/ ? ($1 => $2) : () } split /\n/, query($rehearse);
 is_deeply(\%rehearsed, { R1 => '{"public.orders": 1}|', R2 => '{}|' }, 'a rehearsal says what a new trigger would do');
 is(query('SELECT count(paid_at) FROM orders'), '0', 'and does nothing');
+$chapter->all_run('Purge', 'Rehearsal');
 
 $_->{run}->finish for $one, $two, @crowd;
 $node->stop;
