@@ -1,5 +1,5 @@
-# The commands of docs/operations.md, from top to bottom, on a fresh server. t/import.pl runs Reconcile, t/retain.pl runs Purge and
-# Rehearsal. What a command is to be good for is made wrong before it, and looked at after it.
+# The commands of docs/operations.md, from top to bottom, on a fresh server. t/import.pl runs Reconcile, t/retain.pl Purge, t/rehearse.pl
+# Rehearsal. What a command is to fix is made before it, and looked at behind it.
 use strict;
 use warnings;
 use FindBin;
@@ -13,7 +13,7 @@ use Test::More;
 
 my $root = "$FindBin::RealBin/../..";
 my $chapter = Chapter->new("$root/docs/operations.md");
-my %elsewhere = (Reconcile => 'import.pl', Purge => 'retain.pl', Rehearsal => 'retain.pl');
+my %elsewhere = (Reconcile => 'import.pl', Purge => 'retain.pl', Rehearsal => 'rehearse.pl');
 my @sections = grep { !$elsewhere{$_} } $chapter->sections;
 ok(slurp_file("$FindBin::RealBin/$elsewhere{$_}") =~ /all_run\([^)]*\b$_\b/, "$elsewhere{$_} runs the section $_") for sort keys %elsewhere;
 
@@ -70,7 +70,7 @@ sub run_sh
 my %run = (sql => \&run_sql, sh => \&run_sh, map { my $kind = $_; $kind => sub { push @{ $config{$kind} }, $_[0]; return (0, '') } }
 	qw(pg_hba pg_ident pgpass systemd conninfo));
 
-# --- What is made wrong before a block, and looked at behind it ---
+# --- What is made before a block, and looked at behind it ---
 
 my @checks;
 # Around the block of which this is a part. `adapt` makes the text one that fits here.
