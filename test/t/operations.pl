@@ -41,7 +41,8 @@ sub write_file
 sub run_program
 {
 	my ($command, %option) = @_;
-	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $port, PGUSER => 'shop', PGDATABASE => 'shop', HOME => $folder, %{ $option{env} // {} });
+	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $port, PGUSER => 'shop', PGDATABASE => 'shop', HOME => $folder,
+		%{ $option{env} // {} });
 	my ($in, $out) = ($option{in} // '', '');
 	my $run = IPC::Run::start($command, '<', \$in, '>&', \$out, init => sub { chdir $folder or die $! });
 	my $code = $run->finish ? 0 : 1;
@@ -142,8 +143,8 @@ around(qr/aclexplode/, after => sub {
 	like(answer_as($node, 'support', 'SELECT secret FROM cc_project;', 'shop'), qr/42501/, 'support reads no secret');
 	like(answer_as($node, 'postback_proxy', "SELECT * FROM $_;", 'shop'), qr/42501/, "the proxy may not: $_")
 		for 'cc_health()', q{cc_timeline('A')}, 'cc_inbox', 'cc_project', 'cc_reverify()';
-	is(answer_as($node, 'postback_proxy', 'SHOW log_parameter_max_length; SHOW default_transaction_isolation; SHOW statement_timeout;', 'shop'),
-		"0\nread committed\n10s", 'settings of the proxy');
+	is(answer_as($node, 'postback_proxy', 'SHOW log_parameter_max_length; SHOW default_transaction_isolation; SHOW statement_timeout;',
+		'shop'), "0\nread committed\n10s", 'settings of the proxy');
 	is(answer_as($node, $_, 'SHOW default_transaction_read_only;', 'shop'), 'on', "$_ only reads") for 'prometheus', 'support';
 });
 
@@ -184,7 +185,8 @@ around(qr/UPDATE cc_project SET secret = key\.secret FROM key/, before => sub {
 	order(map { "O-SEC$_" } 1 .. 8);
 	is(deliver("SEC$_", key => 2), 'rejected/bad_signature', "Recover: a wrong secret: $_") for 1 .. 8;
 	# Replays of one genuine postback with other content, so many that a batch has nothing else
-	ask_shop(q{CREATE TABLE replayed AS SELECT cc_sample_postback(secret, invoice_id => 'SEC0', order_id => 'O-SEC0') AS body FROM keys WHERE n = 2});
+	ask_shop(q{CREATE TABLE replayed AS
+		SELECT cc_sample_postback(secret, invoice_id => 'SEC0', order_id => 'O-SEC0') AS body FROM keys WHERE n = 2});
 	ask_shop(q{INSERT INTO cc_inbox (body) SELECT replace(body, 'O-SEC0', 'O-THIEF' || n) FROM replayed, generate_series(1, 1200) AS n});
 	order('O-BEHIND');
 	is(deliver('BEHIND', key => 2), 'rejected/bad_signature', 'behind them a genuine one');
@@ -197,8 +199,8 @@ around(qr/dry_run => true/, after => sub {
 });
 around(qr/WHILE EXISTS \(SELECT FROM cc_reverify/, after => sub {
 	is(paid('SEC|BEHIND'), join(', ', 'O-BEHIND 1', map { "O-SEC$_ 1" } 1 .. 8), 'all genuine ones are paid, once');
-	is(ask_shop(q{SELECT count(*) FROM cc_invoice v JOIN cc_inbox i USING (invoice_id) WHERE i.state = 'applied' AND v.paid_at <> i.received_at}), '0',
-		'as of their receipt');
+	is(ask_shop(q{SELECT count(*) FROM cc_invoice v JOIN cc_inbox i USING (invoice_id)
+		WHERE i.state = 'applied' AND v.paid_at <> i.received_at}), '0', 'as of their receipt');
 	is(ask_shop(q{SELECT reason, count(*) FROM cc_inbox WHERE state = 'rejected' GROUP BY 1 ORDER BY 1}), "bad_signature|1\ntoken_reused|1199",
 		'the others stay rejected');
 	ask_shop(q{DELETE FROM cc_inbox WHERE state = 'rejected'});
@@ -310,7 +312,8 @@ around(qr/\ASELECT project, problem FROM cc_health/, in => 'Replicas and failove
 
 # Remove
 around(qr/REVOKE EXECUTE ON FUNCTION cc_receive/, after => sub {
-	like(answer_as($node, 'postback_proxy', q{SELECT * FROM cc_receive('{}'::bytea, NULL);}, 'shop'), qr/42501/, 'the proxy may do nothing any more');
+	like(answer_as($node, 'postback_proxy', q{SELECT * FROM cc_receive('{}'::bytea, NULL);}, 'shop'), qr/42501/,
+		'the proxy may do nothing any more');
 	like(ask_shop('DROP EXTENSION cryptocloud_postback'), qr/2BP01.*HINT:.*CASCADE/s, 'DROP EXTENSION refuses, and names CASCADE');
 });
 around(qr/DROP EXTENSION/, after => sub {
@@ -361,7 +364,8 @@ sub test_ways_in
 
 	use_hba($debian);
 	like(connect_to($by_socket), qr/Peer authentication failed/, 'a stock Debian: not by the socket');
-	like(connect_to($by_tcp =~ s/postback_proxy/nobody_knows/r, PGPASSWORD => 'x'), qr/password authentication failed/, 'nor by TCP without a password');
+	like(connect_to($by_tcp =~ s/postback_proxy/nobody_knows/r, PGPASSWORD => 'x'), qr/password authentication failed/,
+		'nor by TCP without a password');
 	like(slurp_file($node->logfile), qr/Peer authentication failed.*User "nobody_knows" has no password assigned/s,
 		'the log says why, in the words of the chapter');
 	write_file('.pgpass', ${ delete $config{pgpass} }[0] =~ s/5432/$port/r);
@@ -429,9 +433,10 @@ sub test_failover
 {
 	is($_[0], '', 'all is well after the failover');
 	is(connect_to($both), '400', 'and the proxy finds the new primary');
-	like(answer_as($standby, 'shop', q{SELECT deliver(sample('FAILOVER', 'O-AFTER', 2, 1, '5 min')); SELECT times FROM orders WHERE id = 'O-AFTER'},
-		'shop'), qr/^applied\n1$/, 'which receives, and pays');
-	is(answer_as($standby, 'shop', q{SELECT deliver(sample('LATE', 'O-LATE', 2, 1, '6 min'))}, 'shop'), 'duplicate', 'and knows what was paid');
+	like(answer_as($standby, 'shop', q{SELECT deliver(sample('FAILOVER', 'O-AFTER', 2, 1, '5 min'));
+		SELECT times FROM orders WHERE id = 'O-AFTER'}, 'shop'), qr/^applied\n1$/, 'which receives, and pays');
+	is(answer_as($standby, 'shop', q{SELECT deliver(sample('LATE', 'O-LATE', 2, 1, '6 min'))}, 'shop'), 'duplicate',
+		'and knows what was paid');
 	$standby->stop;
 	$node->start;
 	return;

@@ -14,7 +14,8 @@ sub query { return answer_as($node, 'shop', $_[0]) }
 sub deliver
 {
 	my ($number, $amount) = @_;
-	return qq{SELECT deliver(body(token('R$number', $amount), '{"invoice_id": "R$number", "order_id": "O$number", "amount_crypto": $amount}'));};
+	return qq{SELECT deliver(body(token('R$number', $amount),
+		'{"invoice_id": "R$number", "order_id": "O$number", "amount_crypto": $amount}'));};
 }
 query(q{
 	CREATE TABLE orders (id text PRIMARY KEY, amount numeric, currency text, paid_at timestamptz);
@@ -33,7 +34,8 @@ $chapter->all_run('Rehearsal');
 
 # --- Locks ---
 
-query(q{CREATE TRIGGER mark AFTER INSERT OR UPDATE OF paid_at, amount_crypto ON cc_invoice FOR EACH ROW EXECUTE FUNCTION mark_order_paid_2()});
+query(q{CREATE TRIGGER mark AFTER INSERT OR UPDATE OF paid_at, amount_crypto ON cc_invoice
+	FOR EACH ROW EXECUTE FUNCTION mark_order_paid_2()});
 my $again = q{SELECT invoice_id, error FROM cc_rehearse('mark_order_paid_2', '-infinity') ORDER BY 1;};
 is(ask($one, 'BEGIN;' . deliver(1, 2)), 'applied', 'a delivery is under way, and holds its order');
 is(ask($two, "SET statement_timeout = '60s'; $again"), "R1|55P03: canceling statement due to lock timeout\nR2|\nR3|",

@@ -177,7 +177,8 @@ is(query(q{SELECT count(*) FROM postback_archive WHERE invoice_id = 'AR2'}), '0'
 
 # A year that is over: its bodies go into a file, and out of the database
 my $folder = PostgreSQL::Test::Utils::tempdir();
-query(q{INSERT INTO postback_archive SELECT id, project, '2026-06-01', content_type, 'BODY OF 2026', raw, state, 'OLD' FROM postback_archive LIMIT 1});
+query(q{INSERT INTO postback_archive
+	SELECT id, project, '2026-06-01', content_type, 'BODY OF 2026', raw, state, 'OLD' FROM postback_archive LIMIT 1});
 my ($detach, $dump, $drop) = @past_year;
 unlike(query($detach), qr/ERROR/, 'a year is detached');
 is(run_shell("cd '$folder' && $dump"), 0, 'dumped');
