@@ -1,13 +1,14 @@
 """The service's API, version 2, as its documentation words it. A shop points its own code here by changing the base URL."""
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from flask import Blueprint, jsonify, request
 
-from currencies import COINS, FIAT, find_coin
-from invoices import CENT, Invoice, Wallet
+from currencies import COINS, FIAT, find_coin, usd_of
+from invoices import Invoice, Wallet
 
 DEFAULT_COIN = "USDT_TRC20"
+LONGEST = 60 * 24 * 365  # minutes
 STATUSES = ("created", "paid", "overpaid", "partial", "canceled")
 
 
@@ -159,11 +160,12 @@ def coin(code):
 
 
 def price(amount, fiat):
+    if amount is None:
+        raise Refused("amount is required")
     try:
-        usd = (Decimal(str(amount if amount is not None else "")) * FIAT[fiat]).quantize(CENT)
-    except InvalidOperation:
-        raise Refused("amount is required" if amount is None else "amount is invalid") from None
-    return usd if usd.is_finite() and usd > 0 else refuse("amount is invalid")
+        return usd_of(amount, fiat)
+    except ValueError:
+        raise Refused("amount is invalid") from None
 
 
 def whole(given, name, default):
@@ -175,10 +177,10 @@ def whole(given, name, default):
 
 def time_to_pay(given):
     given = given or {"hours": 24}
-    lifetime = timedelta(hours=whole(given, "hours", 0), minutes=whole(given, "minutes", 0)) if isinstance(given, dict) else None
-    if not lifetime:
+    minutes = 60 * whole(given, "hours", 0) + whole(given, "minutes", 0) if isinstance(given, dict) else 0
+    if not 0 < minutes <= LONGEST:
         raise Refused("time_to_pay is invalid")
-    return lifetime
+    return timedelta(minutes=minutes)
 
 
 def period(given):

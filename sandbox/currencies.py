@@ -1,7 +1,8 @@
 """The coins that the service takes, and what they cost. The rates are made up, and never change."""
 from dataclasses import dataclass
-from decimal import ROUND_UP, Decimal
+from decimal import ROUND_UP, Decimal, InvalidOperation
 
+CENT = Decimal("0.01")
 FIAT = {"USD": Decimal(1), "RUB": Decimal("0.0125"), "EUR": Decimal("1.1"), "GBP": Decimal("1.25"), "KZT": Decimal("0.002")}
 
 RATES = {  # USD for one of them
@@ -77,6 +78,17 @@ class Coin:
             "icon_qr": "",
             "order": self.id,
         }
+
+
+def usd_of(price, fiat="USD"):
+    """A price in US dollars, to the cent. ValueError for what is no price."""
+    try:
+        usd = (Decimal(str(price)) * FIAT[fiat]).quantize(CENT)
+    except InvalidOperation:
+        raise ValueError(f"{price} is no price") from None
+    if not usd.is_finite() or usd <= 0:
+        raise ValueError(f"{price} is no price")
+    return usd
 
 
 def coin_of(number, code):

@@ -30,10 +30,6 @@ class Database:
         found = self.row(query, *values)
         return found and found[0]
 
-    def has(self, signature):
-        """Whether this version has a function: "cc_apply(integer)"."""
-        return self.value("SELECT to_regprocedure(%s) IS NOT NULL", signature)
-
     def spell(self, query, **values):
         """A statement with its values in place, to be shown and run as it is."""
         with self.pool.connection() as connection:
@@ -70,20 +66,11 @@ class Database:
         )
 
     def timeline(self, order):
-        if self.has("cc_timeline(text,text)"):
-            return self.rows("SELECT at, event, detail FROM cc_timeline(%s) ORDER BY at DESC LIMIT 50", order.id)
-        return self.rows(
-            f"""
-            SELECT received_at AS at, state AS event, coalesce(reason, error, '') AS detail FROM cc_inbox
-             WHERE {CLAIMS} ORDER BY id DESC LIMIT 50""",
-            order=order.id,
-            invoice=order.invoice_id or order.id,
-        )
+        return self.rows("SELECT at, event, detail FROM cc_timeline(%s) ORDER BY at DESC LIMIT 50", order.customer or order.id)
 
     def health(self):
-        """The problems that cc_health sees, or None where there is no such function."""
-        if self.has("cc_health(interval)"):
-            return [row.problem for row in self.rows("SELECT problem FROM cc_health() WHERE problem IS NOT NULL")]
+        """The problems that cc_health sees."""
+        return [row.problem for row in self.rows("SELECT problem FROM cc_health() WHERE problem IS NOT NULL")]
 
     def explanation(self, row):
         """The statement that shows why a row of the inbox has its state, and what it says."""
@@ -98,8 +85,8 @@ VERDICT = """SELECT v.verified, v.reason, p.received_at, v.payload ->> 'order_id
        cc_verify_postback(p.body, p.content_type, s.secret, p.received_at) AS v
  WHERE p.id = {id};"""
 
-ATTEMPTS = """SELECT state, attempts, error, token_expires_at FROM cc_inbox
- WHERE id = {id};"""
+ATTEMPTS = """SELECT state, attempts, error, token_expires_at
+  FROM cc_inbox WHERE id = {id};"""
 
 COMPARISON = """SELECT i.order_id, i.amount_crypto, o.amount AS price, i.currency, i.payment, i.is_test, i.paid_at
   FROM cc_inbox AS p JOIN cc_invoice AS i USING (project, invoice_id) LEFT JOIN orders AS o ON o.id = i.order_id

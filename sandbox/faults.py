@@ -224,6 +224,15 @@ def another_order(run):
     run.send(run.postback(order_id=f"{run.invoice.order_id}-B"))
 
 
+@fault("attack", "open", "*", "token_reused")
+def stolen(run):
+    """A thief reads the token on its way, and is first with it, for an order of their own."""
+    run.pay()
+    fields = postbacks.fields_of(run.invoice, run.secret)
+    run.send(postbacks.encode(fields | {"order_id": f"{run.invoice.order_id}-T"}, run.format))
+    run.send(postbacks.encode(fields, run.format))
+
+
 @fault("attack", "open", "invalid_json", formats=("json",))
 def markup(run):
     """No JSON, but a script for whoever looks at it."""

@@ -6,9 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal
 
-from currencies import FIAT, Coin
-
-CENT = Decimal("0.01")
+from currencies import CENT, FIAT, Coin
 
 
 def utc_now():
@@ -64,6 +62,11 @@ class Invoice:
         """From here on it is a success, whatever was paid. This is what a postback announces."""
         self.confirmed = True
         self.finished = utc_now()
+
+    @property
+    def is_due(self):
+        """The shop owes the goods: its whole price was paid, and confirmed."""
+        return self.confirmed and not self.test_mode and self.paid >= self.to_pay
 
     def cancel(self):
         self.status = "canceled"

@@ -5,13 +5,14 @@ CC_POSTBACK_URL, CC_SECRET and PORT say where postbacks go, what signs them and 
 """
 import os
 import threading
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import psycopg
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 
 import remedies
 from api import make_api
+from currencies import usd_of
 from database import Database
 from faults import FAULTS
 from pages import chosen_format, make_pages
@@ -33,13 +34,9 @@ class View:
         self.timeline = database.timeline(order)
         self.explained = {row.id: database.explanation(row) for row in self.rows}
         self.why = {row.id: why(row, order) for row in self.rows}
-        self.remedies = {
-            row.id: remedies.for_row(database, row, order, service.new_key_of(order.invoice_id)) for row in self.rows
-        }
+        new_key = service.new_key_of(order.invoice_id)
+        self.remedies = {row.id: remedies.for_row(database, row, order, self.invoice, new_key) for row in self.rows}
         self.remedy = remedies.for_order(self.invoice, self.rows, api)
-        self.possible = {
-            name for name in (remedies.APPLY, remedies.REVERIFY, remedies.ACCEPT, remedies.IMPORT) if database.has(name)
-        }
 
     @property
     def summary(self):
@@ -53,11 +50,17 @@ class View:
             return "lost"
         return "open" if self.rows else "waiting"
 
+    @property
+    def waits(self):
+        """Something of this order is not settled."""
+        return self.order and any(row.state in ("pending", "failed", "conflict") for row in self.rows)
+
     def find_remedy(self, place):
-        """A remedy by the row that it stands at, or "order"."""
-        return (
-            self.remedy if place == "order" else next((self.remedies[row.id] for row in self.rows if str(row.id) == place), None)
-        )
+        """A remedy by its place: "order", or the row that it stands at and its name."""
+        if place == "order":
+            return self.remedy
+        places = {f"{row}-{remedy.name}": remedy for row, found in self.remedies.items() for remedy in found}
+        return places.get(place)
 
 
 def why(row, order):
@@ -78,9 +81,8 @@ def make_page(service, database, shop):
 
     @page.get("/")
     def show():
-        id = request.args.get("order")
         orders = database.orders()
-        view = View(database, service, shop.api, id or (orders[0].id if orders else None))
+        view = View(database, service, shop.api, chosen() or (orders[0].id if orders else None))
         return render_template(
             "sandbox.html", view=view, orders=orders, coins=COINS, fiat=FIAT, health=database.health(), columns=True
         )
@@ -92,10 +94,12 @@ def make_page(service, database, shop):
             return go(press(current(), form["fault"]))
         if "remedy" in form:
             return go(fix(current(), form["remedy"]))
-        return go(shop.place_order(price(form.get("price")), one_of(FIAT, form.get("fiat")), one_of(COINS, form.get("coin"))))
+        fiat, coin = one_of(FIAT, form.get("fiat")), one_of(COINS, form.get("coin"))
+        return go(shop.place_order(price(form.get("price"), fiat), fiat, coin))
 
     def current():
-        return database.order(request.args.get("order") or database.orders(1)[0].id) or abort(404)
+        newest = database.orders(1) or abort(404)
+        return database.order(chosen() or newest[0].id) or abort(404)
 
     def press(order, name):
         """A fault takes a fresh order where this one has money already: one story an order."""
@@ -113,9 +117,7 @@ def make_page(service, database, shop):
 
     def fix(order, place):
         view = View(database, service, shop.api, order.id)
-        remedy = view.find_remedy(place)
-        if not remedy or remedy.needs not in view.possible:
-            abort(409)
+        remedy = view.find_remedy(place) or abort(409)
         try:
             said = remedies.carry_out(database, remedy)
         except psycopg.Error as error:
@@ -126,6 +128,11 @@ def make_page(service, database, shop):
     return page
 
 
+def chosen():
+    order = request.args.get("order", "")
+    return abort(400) if "\0" in order else order  # no text for the database
+
+
 def go(order):
     return redirect(url_for("sandbox.show", order=order), 303)
 
@@ -134,12 +141,11 @@ def one_of(choices, chosen):
     return chosen if chosen in choices else abort(400)
 
 
-def price(text):
+def price(text, fiat):
     try:
-        value = Decimal(text or "")
-    except InvalidOperation:
+        return Decimal(text) if usd_of(text, fiat) <= 1_000_000 else abort(400)
+    except ValueError:
         abort(400)
-    return value if value.is_finite() and Decimal("0.01") <= value <= 1_000_000 else abort(400)
 
 
 def make_sandbox(service, database):

@@ -1,12 +1,10 @@
-"""What fixes a postback that is stuck: a statement to be shown, and run by a button. Some functions come with later versions."""
-import json
+"""What fixes a postback that is stuck: a statement to be shown, and run by a button."""
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
 class Remedy:
     name: str
-    needs: str  # the function, as to_regprocedure knows it
     statements: tuple  # as they are shown
     values: dict = field(default_factory=dict)  # what stands in them as :name, and is not to be shown
 
@@ -15,26 +13,32 @@ class Remedy:
         return "\n".join(self.statements)
 
 
-APPLY = "cc_apply(integer)"
-REVERIFY = "cc_reverify(text,timestamp with time zone,interval,integer,boolean)"
-ACCEPT = "cc_accept(bigint,boolean)"
-IMPORT = "cc_import(jsonb,text)"
-
-
-def for_row(database, row, order, new_key):
-    """What may fix this row of the inbox, or None."""
+def for_row(database, row, order, invoice, new_key):
+    """What may fix this row of the inbox: of several, a person chooses."""
     if row.state in ("pending", "failed"):
-        repair = [database.spell("DELETE FROM stocktaking WHERE order_id = {order};", order=order.id)] if order.is_broken else []
-        return Remedy("cc_apply", APPLY, (*repair, "SELECT cc_apply();"))
+        repair = (
+            [database.spell("DELETE FROM stocktaking\n WHERE order_id = {order};", order=order.id)] if order.is_broken else []
+        )
+        return (Remedy("cc_apply", (*repair, "SELECT cc_apply();")),)
     if row.state == "conflict":
-        reassign = ", reassign => true" if "order_id" in (row.error or "") else ""
-        return Remedy("cc_accept", ACCEPT, (f"SELECT cc_accept({row.id}{reassign});",))
+        return decline(row), accept(row, reassign="order_id" in (row.error or ""))
+    if row.reason == "token_reused" and invoice and invoice.is_due and not order.paid_at:
+        return (accept(row),)
     if row.reason == "bad_signature" and new_key:
-        return Remedy("cc_reverify", REVERIFY, (ADMIT_KEY, "SELECT * FROM cc_reverify();"), {"new_key": new_key})
+        return (Remedy("cc_reverify", (ADMIT_KEY, "SELECT * FROM cc_reverify();"), {"new_key": new_key}),)
     if row.reason == "token_expired":
-        return Remedy("cc_reverify", REVERIFY, ("SELECT * FROM cc_reverify(leeway => '10 minutes');",))
+        return (Remedy("cc_reverify", ("SELECT * FROM cc_reverify(leeway => '10 minutes');",)),)
     if row.reason in ("bad_signature", "token_not_yet_valid", "unknown_project", "missing_order_id"):
-        return Remedy("cc_reverify", REVERIFY, ("SELECT * FROM cc_reverify();",))
+        return (Remedy("cc_reverify", ("SELECT * FROM cc_reverify();",)),)
+    return ()
+
+
+def decline(row):
+    return Remedy("decline", (f"UPDATE cc_inbox SET state = 'duplicate'\n WHERE id = {row.id};",))
+
+
+def accept(row, reassign=False):
+    return Remedy("cc_accept", (f"SELECT cc_accept({row.id}{', reassign => true' if reassign else ''});",))
 
 
 ADMIT_KEY = """UPDATE cc_project SET previous_secret = :new_key, previous_secret_until = now() + interval '1 hour'
@@ -44,24 +48,21 @@ ADMIT_KEY = """UPDATE cc_project SET previous_secret = :new_key, previous_secret
 def for_order(invoice, rows, api):
     """A payment that the service knows, and the database does not: its API's answer says it."""
     if invoice and invoice.status != "created" and not any(row.state in ("applied", "pending", "failed") for row in rows):
-        return Remedy("cc_import", IMPORT, ("SELECT * FROM cc_import(:answer);",), {"answer": lambda: ask(api, invoice)})
-
-
-def ask(api, invoice):
-    result = api.call("merchant/info", uuids=[invoice.uuid])
-    return json.dumps({"status": "success", "result": result}, default=float)
+        answer = {"answer": lambda: api.ask("merchant/info", uuids=[invoice.uuid])}
+        return Remedy("cc_import", ("SELECT * FROM cc_import(:answer);",), answer)
 
 
 def carry_out(database, remedy):
     """Runs the statements one by one; returns what the last one said."""
     values = {name: value() if callable(value) else value for name, value in remedy.values.items()}
-    rows = []
+    said = ""
     for statement in remedy.statements:
         given = {name: value for name, value in values.items() if f":{name}" in statement}
         with database.pool.connection() as connection:
             cursor = connection.execute(with_places(statement, given), given or None)
-            rows = cursor.fetchall() if cursor.description else rows
-    return "; ".join(", ".join(map(str, row)) for row in rows)
+            rows = cursor.fetchall() if cursor.description else [[cursor.statusmessage]]
+            said = "; ".join(", ".join(map(str, row)) for row in rows)
+    return said
 
 
 def with_places(statement, given):

@@ -5,7 +5,7 @@ A line of the file is a step:
 
     FAULT [json|form] [COIN] [PRICE] [USD|RUB]    on a new order: honest, late, twice_at_once ... (faults.py has all)
     again                                         the service sends again what it knows of the last order
-    repair                                        the statement that fixes the last order, where this version has it
+    repair                                        the first statement that the page offers to fix the last order
 
 What must result is said by faults.py, and after "again" and "repair" by the service's books. An order is paid, and its parcel
 sent once, if its whole price was confirmed and was no test. At the end both books must agree.
@@ -20,13 +20,14 @@ import threading
 import time
 from collections import Counter
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 import remedies
 import words
+from currencies import usd_of
 from database import Database
 from faults import FAULTS
-from page import make_sandbox
+from page import View, make_sandbox
 from service import Service
 from shop import COINS, FIAT
 from web import server_for
@@ -78,15 +79,10 @@ def parse_step(name, *parts):
         elif part in FIAT:
             step = replace(step, fiat=part)
         else:
-            step = replace(step, price=number(part))
+            usd_of(part)
+            step = replace(step, price=Decimal(part))
+    usd_of(step.price, step.fiat)
     return step
-
-
-def number(text):
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"what is {text}?") from None
 
 
 def random_stories(count, seed):
@@ -162,12 +158,12 @@ class Runner:
 
     def repair(self, step, order):
         remedy = self.find_remedy(order)
-        if not remedy or not self.database.has(remedy.needs):
+        if not remedy:
             return replace(self.look(step, order, []), mark="-")
         before = self.look(step, order, []).state
         remedies.carry_out(self.database, remedy)
         line = self.look(step, order, [])
-        should_be = "paid once" if remedy.name != "cc_accept" and self.is_due(order) else before
+        should_be = "paid once" if self.is_due(order) else before
         return line if line.state == should_be else wrong(line, should_be)
 
     def press(self, step, order):
@@ -177,14 +173,11 @@ class Runner:
         return self.service.books.find(self.database.order(order).invoice_id)
 
     def is_due(self, order):
-        invoice = self.invoice(order)
-        return invoice.confirmed and not invoice.test_mode and invoice.paid >= invoice.to_pay
+        return self.invoice(order).is_due
 
     def find_remedy(self, order):
-        order = self.database.order(order)
-        rows = self.database.inbox(order)
-        found = [remedies.for_row(self.database, row, order, self.service.new_key_of(order.invoice_id)) for row in rows]
-        found.append(remedies.for_order(self.service.books.find(order.invoice_id), rows, self.shop.api))
+        view = View(self.database, self.service, self.shop.api, order)
+        found = [*itertools.chain.from_iterable(view.remedies.values()), view.remedy]
         return next(filter(None, found), None)
 
     def wait_for(self, order, count):

@@ -24,6 +24,14 @@ class Answer:
             return self.text.partition("\n")[0]
 
 
+def http_url(url):
+    """The URL, if a request can be sent there. ValueError otherwise."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
+        raise ValueError(f"{url} is no URL of http or https")
+    return url
+
+
 def connect(url, insecure=False, timeout=30):
     parts = urllib.parse.urlsplit(url)
     if parts.scheme == "https":

@@ -19,7 +19,8 @@ from datetime import datetime
 from decimal import Decimal
 
 import postbacks
-from currencies import COINS
+import sending
+from currencies import COINS, usd_of
 from faults import FAULTS, Run
 from invoices import Books, Invoice
 
@@ -109,7 +110,9 @@ class Service:
 
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--postback-url", required=True, metavar="URL", help="where the shop takes postbacks")
+    parser.add_argument(
+        "--postback-url", required=True, type=sending.http_url, metavar="URL", help="where the shop takes postbacks"
+    )
     parser.add_argument("--secret", metavar="KEY", help="the project's SECRET KEY; better in the variable CC_SECRET")
     parser.add_argument("--api-key", metavar="KEY", help="what the shop's Authorization must have (made anew)")
     parser.add_argument("--shop-id", metavar="ID", default="SANDBOXSHOP", help="(%(default)s)")
@@ -122,9 +125,13 @@ def arguments():
     once = parser.add_argument_group("one fault, without serving anything")
     once.add_argument("--fault", choices=SERVED, metavar="NAME", help=", ".join(SERVED))
     once.add_argument("--order", metavar="ID", default="ORDER-1", help="order_id (%(default)s)")
-    once.add_argument("--amount-usd", type=Decimal, metavar="N", default=Decimal(20), help="the price (%(default)s)")
+    once.add_argument("--amount-usd", type=dollars, metavar="N", default=Decimal(20), help="the price (%(default)s)")
     once.add_argument("--coin", choices=COINS, metavar="CODE", default="USDT_TRC20", help="(%(default)s)")
     return parser.parse_args()
+
+
+def dollars(text):
+    return usd_of(text)
 
 
 def read_secret(given):

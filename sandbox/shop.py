@@ -14,28 +14,39 @@ class Api:
     def __init__(self, base_url, api_key):
         self.base_url, self.api_key = base_url, api_key
 
-    def call(self, path, **request):
+    def ask(self, path, **request):
+        """The answer as it came: that is what cc_import takes."""
         base = urlsplit(self.base_url)
         connection = http.client.HTTPConnection(base.hostname, base.port, timeout=20)
         headers = {"Authorization": f"Token {self.api_key}", "Content-Type": "application/json"}
         connection.request("POST", f"/v2/invoice/{path}", json.dumps(request), headers)
-        answer = json.loads(connection.getresponse().read(), parse_float=Decimal)
+        answer = connection.getresponse().read().decode()
         connection.close()
-        if answer["status"] != "success":
-            raise RuntimeError(f"{path}: {answer['result']}")
-        return answer["result"]
+        return answer
+
+    def call(self, path, **request):
+        return result_of(self.ask(path, **request))
+
+
+def result_of(answer):
+    answer = json.loads(answer, parse_float=Decimal)
+    if answer["status"] != "success":
+        raise RuntimeError(f"the service refused: {answer['result']}")
+    return answer["result"]
 
 
 class Shop:
-    def __init__(self, database, api, shop_id):
-        self.database, self.api, self.shop_id = database, api, shop_id
+    def __init__(self, database, api, shop_id, project="default"):
+        self.database, self.api, self.shop_id, self.project = database, api, shop_id, project
 
     def place_order(self, price, fiat, coin):
         """The order's price in the coin is what the service asks for: the trigger compares with that."""
         order = self.database.value("INSERT INTO orders (price, fiat) VALUES (%s, %s) RETURNING id", price, fiat)
-        invoice = self.api.call(
+        answer = self.api.ask(
             "create", shop_id=self.shop_id, amount=str(price), currency=fiat, order_id=order, add_fields={"cryptocurrency": coin}
         )
+        invoice = result_of(answer)
+        self.database.run("SELECT cc_import(%s, %s)", answer, self.project)  # from now on it knows what to expect
         self.database.run(
             "UPDATE orders SET invoice_id = %s, amount = %s, currency = %s WHERE id = %s",
             invoice["uuid"].removeprefix("INV-"),

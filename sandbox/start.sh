@@ -11,7 +11,7 @@ SANDBOX_PACKAGES=(
   python3-flask python3-psycopg python3-psycopg-pool python3-segno         # the proxy, the page, its QR code
 )
 
-SANDBOX_TEST_PACKAGES=(chromium chromium-driver python3-selenium fonts-dejavu-core)
+SANDBOX_TEST_PACKAGES=(chromium chromium-driver python3-selenium fonts-dejavu-core openssl)
 
 # The shop's owner is no superuser: cc_apply and its like refuse one.
 start_shop() {

@@ -1,4 +1,5 @@
 """What all pages share: the language, and the rules of who may ask and what a page may load."""
+from datetime import datetime
 from urllib.parse import urlsplit
 
 import segno
@@ -27,6 +28,7 @@ def new_app(host="127.0.0.1"):
     app.after_request(add_headers)
     app.context_processor(lambda: {"t": say, "language": language(), "languages": words.LANGUAGES, "qr": qr})
     app.add_template_filter(amount)
+    app.add_template_filter(moment)
     return app
 
 
@@ -71,6 +73,12 @@ def say(key):
 
 def qr(text):
     return Markup(segno.make(text, micro=False).svg_inline(scale=4, border=2, light="#fff", omitsize=True))
+
+
+def moment(time):
+    """The time of today; of another day, that day too."""
+    is_today = time.date() == datetime.now(time.tzinfo).date()
+    return time.strftime("%H:%M:%S.%f")[:-3] if is_today else time.strftime("%Y-%m-%d %H:%M")
 
 
 def amount(number):

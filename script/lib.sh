@@ -1,21 +1,21 @@
-# Shared by script/demo, script/test, bench/ and the proxies' tests. To be sourced:
+# Shared by script/demo, script/test, bench/ and the tests of the proxies. Source it:
 #
 #   . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-#   install_packages curl       # only what is missing; as root, or through sudo
-#   install_postgresql          # likewise; honours PG_CONFIG
-#   enter_workspace "$@"        # goes on in a copy of the source, as an ordinary user
+#   install_packages curl       # only missing packages; as root, or through sudo
+#   install_postgresql          # the same; uses PG_CONFIG if set
+#   enter_workspace "$@"        # continues in a copy of the source, as an ordinary user
 #   build_extension
-#   start_cluster               # PGHOST, PGUSER … now lead to it
+#   start_cluster               # sets PGHOST, PGUSER …
 #   psql -Xc 'CREATE EXTENSION cryptocloud_postback'
 #
-# How nothing is left behind, and nothing of the machine's own is touched:
+# How it leaves nothing behind, and touches nothing else of the machine:
 #
 # - enter_workspace copies the source to a temporary folder and runs the script there; the first process stays behind as a
-#   guard. Whatever ends the script (success, error, Ctrl-C, kill), the guard ends every process and removes the folder.
-# - As root, the script goes on as the user `nobody`: PostgreSQL refuses to run as root, and what only tests something
-#   should not be able to touch a real cluster. The source may lie where that user cannot read, hence the copy.
+#   guard. However the script ends (success, error, Ctrl-C, kill), the guard ends every process and removes the folder.
+# - As root, the script continues as the user `nobody`: PostgreSQL refuses to run as root, and a test should not be able to
+#   touch a real cluster. That user may not be able to read the source, hence the copy.
 # - The extension is installed into a private copy of the PostgreSQL installation in that folder. PostgreSQL finds its files
-#   by the place of its programs, so that the copy is a complete installation, whatever its version and origin.
+#   relative to its programs, so the copy is a complete installation, whatever its version and origin.
 # - Clusters listen on a Unix socket in that folder only.
 # shellcheck shell=bash
 set -euo pipefail
@@ -27,13 +27,13 @@ export LC_ALL=C.UTF-8     # messages are read by scripts
 say() { printf '%s\n' "$*"; }
 die() { printf '%s\n' "$*" >&2; exit 1; }
 
-# sum_tests LOG...: prints "passed failed skipped", the sums of all closing lines in there.
+# sum_tests LOG...: prints "passed failed skipped", the sums of all last lines in there.
 sum_tests() {
   awk '/^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$/ { passed += $1; failed += $3; skipped += $5 }
        END                                                 { print passed + 0, failed + 0, skipped + 0 }' "$@"
 }
 
-# say_sum PASSED FAILED SKIPPED: such a closing line.
+# say_sum PASSED FAILED SKIPPED: prints such a last line.
 say_sum() {
   local skipped=", $3 skipped"
   (( $3 > 0 )) || skipped=
@@ -49,7 +49,7 @@ as_root() {
   else die "This needs root, and there is no sudo. Run as root: $*"; fi
 }
 
-# install_packages NAME...: those of these Debian packages that are missing.
+# install_packages NAME...: installs the missing ones of these Debian packages.
 install_packages() {
   [[ -z ${CC_WORKSPACE-} ]] || return 0     # done by the script that made the workspace
   command -v dpkg-query > /dev/null || { say "Not Debian; expecting to find what it calls: $*"; return; }
@@ -64,8 +64,8 @@ install_packages() {
   rm -f "$log"
 }
 
-# install_postgresql [SUFFIX...]: server, headers and, for each suffix, the package postgresql-SUFFIX-<version> (plpython3).
-# Sets PG_CONFIG. One that the caller gives is taken as it is.
+# install_postgresql [SUFFIX...]: installs server, headers and, for each suffix, the package postgresql-SUFFIX-<version>
+# (plpython3). Sets PG_CONFIG, unless the caller has set it.
 install_postgresql() {
   [[ -z ${CC_WORKSPACE-} ]] || return 0
   if [[ -z ${PG_CONFIG-} ]]; then
@@ -80,7 +80,7 @@ install_postgresql() {
     for suffix; do install_packages "postgresql-$suffix-$version"; done
     PG_CONFIG=/usr/lib/postgresql/$version/bin/pg_config
   fi
-  # Debian's /usr/bin/pg_config is a wrapper; the real one lies among the server's programs.
+  # Debian's /usr/bin/pg_config is a wrapper; the real one is among the server's programs.
   PG_CONFIG=$("$PG_CONFIG" --bindir)/pg_config
   export PG_CONFIG
 }
@@ -93,11 +93,11 @@ debian_postgresql_version() {
 
 # --- The workspace ------------------------------------------------------------------------------------------------------
 
-# Paths in the source tree that the guard brings back at the end, such as bench/results. To be set before enter_workspace.
+# Paths in the source tree that the guard copies back at the end, such as bench/results. Set it before enter_workspace.
 BRING_BACK=()
 
-# enter_workspace "$@": see above. Returns in the copy, in the folder that holds it, with CC_WORKSPACE set. A script started
-# from within a workspace shares it.
+# enter_workspace "$@": see above. Returns in the copy, in the folder that holds it, with CC_WORKSPACE set. A script that is
+# started within a workspace shares it.
 enter_workspace() {
   if [[ -n ${CC_WORKSPACE-} ]]; then
     trap leave_workspace EXIT
@@ -130,7 +130,7 @@ enter_workspace() {
   find "$CC_ROOT" -mindepth 1 -maxdepth 1 ! -name .git -exec cp -R -t "$guarded_folder/source" {} +
   (( EUID != 0 )) || chown -R nobody "$guarded_folder"
 
-  # A process group of its own, so that the guard can end all of it, and Ctrl-C comes to the guard alone.
+  # Its own process group, so that the guard can end all of it, and only the guard gets Ctrl-C.
   set -m
   (
     cd "$guarded_folder/source"
@@ -159,12 +159,12 @@ end_workspace() {
 
 group_is_gone() { ! kill -0 -- "-$1" 2> /dev/null; }
 
-# end_servers FOLDER: ends every PostgreSQL server whose data lie below FOLDER; those leave their group when they start.
+# end_servers FOLDER: ends every PostgreSQL server with data below FOLDER; servers leave their process group at start.
 end_servers() {
   local file pid
   while IFS= read -r file; do
     read -r pid < "$file" || continue
-    # The file may be stale and its number another process's by now. A server works in its data folder.
+    # The file may be stale and its number that of another process. A server's working folder is its data folder.
     server_is_gone "$pid" "${file%/*}" || kill -QUIT "$pid" 2> /dev/null || true
     until_true 10 server_is_gone "$pid" "${file%/*}" || true
   done < <(find "$1" -name postmaster.pid)
@@ -172,7 +172,7 @@ end_servers() {
 
 server_is_gone() { [[ $(readlink "/proc/$1/cwd") != "$2" ]]; }
 
-# until_true SECONDS COMMAND...: asks ten times a second; fails when the time is up.
+# until_true SECONDS COMMAND...: tries ten times a second; fails when the time is over.
 until_true() {
   local tries=$(( $1 * 10 ))
   shift
@@ -182,7 +182,7 @@ until_true() {
   done
 }
 
-# What a script itself does at its end; the guard then finds nothing left to do.
+# Cleans up at the end of a script; the guard then finds nothing left to do.
 leave_workspace() {
   trap '' INT TERM HUP
   local name
@@ -199,8 +199,8 @@ quietly() {
 
 # --- Building -----------------------------------------------------------------------------------------------------------
 
-# build_extension [MAKE-ARGUMENT...]: builds it and installs it into the private PostgreSQL, whose programs come first in
-# PATH from then on; PG_CONFIG is its pg_config.
+# build_extension [MAKE-ARGUMENT...]: builds it and installs it into the private PostgreSQL, whose programs are then first in
+# PATH; PG_CONFIG is its pg_config.
 build_extension() {
   copy_postgresql
   [[ ! -e $CC_WORKSPACE/built ]] || return 0
@@ -218,10 +218,10 @@ copy_postgresql() {
       folder=$("$PG_CONFIG" "--$option")
       [[ ! -d $copy$folder ]] || continue
       mkdir -p "$copy$folder"
-      # Headers are only read. The rest is copied: make install would write through a link.
+      # Headers are only read. The rest is copied, because make install would write through a link.
       if [[ $option == includedir* ]]; then cp -Rs "$folder/." "$copy$folder"; else cp -RL "$folder/." "$copy$folder"; fi
     done
-    # Nor should a version of the extension that is installed already come along.
+    # An installed version of the extension must not be copied.
     find "$copy" -name 'cryptocloud_postback*' -prune -exec rm -r {} +
     PG_CONFIG=$copy$PG_CONFIG
     [[ $("$PG_CONFIG" --pkglibdir) == "$copy"/* ]] ||
@@ -234,9 +234,9 @@ copy_postgresql() {
 
 cc_clusters=()
 
-# start_cluster [LINE-OF-postgresql.conf...]: a new cluster with the superuser postgres, for this script alone. Sets PGHOST,
-# PGPORT, PGUSER, PGDATABASE, and PGDATA, so that plain pg_ctl works on it; its log is $PGHOST/log. Fast rather than durable:
-# pass 'fsync = on' and 'synchronous_commit = on' where that matters.
+# start_cluster [LINE-OF-postgresql.conf...]: a new cluster with the superuser postgres, only for this script. Sets PGHOST,
+# PGPORT, PGUSER, PGDATABASE, and PGDATA, so that plain pg_ctl works on it; its log is $PGHOST/log. It is fast, not durable: pass
+# 'fsync = on' and 'synchronous_commit = on' if that matters.
 start_cluster() {
   local folder
   folder=$(mktemp -d "$CC_WORKSPACE/cluster.XXXXXX")      # mode 0700: nobody else reaches the socket
@@ -265,6 +265,7 @@ declare -A cc_background=()
 start_background() {
   local name=$1 port=$2
   shift 2
+  ! listens "$port" || die "Something else listens on port $port."
   "$@" > "$CC_WORKSPACE/log/$name.log" 2>&1 < /dev/null &
   cc_background[$name]=$!
   until_true 20 listens_or_died "${cc_background[$name]}" "$port" && listens "$port" && return
@@ -284,7 +285,7 @@ listens() { (exec 3<> "/dev/tcp/127.0.0.1/$1") 2> /dev/null; }
 died() { ! kill -0 "$1" 2> /dev/null; }
 listens_or_died() { listens "$2" || died "$1"; }
 
-# A port that is free now. The kernel hands out another one each time.
+# Prints a port that is free now. The kernel gives another one each time.
 free_port() {
   perl -MIO::Socket::INET -e 'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport'
 }

@@ -1,11 +1,11 @@
 --------------------------------------------------------------------------------------------------------------------------
--- Operation: is all well, and what became of an order.
+-- Operation: the health of the pipeline, and the history of an order.
 --
--- cc_health and cc_timeline are C (src/pg/cc_operate.cpp): they take the rights of the owner of the tables, and call the
--- functions ..._rows below, which have the rights of their caller. Those find the tables where the extension is now.
+-- cc_health and cc_timeline are C (src/pg/cc_operate.cpp). They take the rights of the owner of the tables, and call the
+-- functions ..._rows below, which run with their caller's rights and find the tables in the extension's current schema.
 --------------------------------------------------------------------------------------------------------------------------
 
--- What may be a stranger's, as a literal of at most 40 characters, without what would move the cursor of a terminal.
+-- A name that a stranger may have sent, as a literal of at most 40 characters, without characters that move a terminal's cursor.
 CREATE OR REPLACE FUNCTION @extschema@.cc_quoted(name text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN pg_catalog.quote_literal(pg_catalog.regexp_replace(
@@ -13,7 +13,7 @@ RETURN pg_catalog.quote_literal(pg_catalog.regexp_replace(
     '[\u0001-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]', '?', 'g'));
 COMMENT ON FUNCTION @extschema@.cc_quoted(text) IS 'internal: a name as a literal that is safe to print';
 
--- What is wrong with the tables themselves, whatever came, worst first: NULL if nothing is. Faults of rank 1 stop everything.
+-- Faults of the tables themselves, whatever postbacks came; none if nothing is wrong. Faults of rank 1 stop everything.
 CREATE OR REPLACE FUNCTION @extschema@.cc_table_faults()
     RETURNS TABLE (rank integer, problem text)
     LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -42,11 +42,12 @@ BEGIN
           LEFT JOIN (pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid JOIN pg_namespace n ON n.oid = p.pronamespace)
                  ON g.tgrelid = to_regclass(schema || '.' || t.table_name) AND p.proname = t.function AND quote_ident(n.nspname) = schema
          WHERE g.tgname IS NULL OR g.tgenabled IN ('D', 'R');
-    -- The sequence, after a restore of rows alone or on a former subscriber
+    -- The sequence, after a data-only restore or on a former subscriber
     IF known.missing IS NULL THEN
         EXECUTE format('SELECT pg_get_serial_sequence(%1$L, ''id'') AS sequence, max(id) AS last FROM %1$s', schema || '.cc_inbox') INTO known;
         IF known.last > coalesce(pg_sequence_last_value(known.sequence), 0) THEN
-            RETURN QUERY SELECT 1, format('sequence: that of %1$s.cc_inbox is behind its rows, so inserts fail: SELECT %1$s.cc_setup()', schema);
+            RETURN QUERY SELECT 1, format('sequence: the sequence of %1$s.cc_inbox is behind its rows, so inserts fail: '
+                                          'SELECT %1$s.cc_setup()', schema);
         END IF;
     END IF;
     -- The merchant's triggers
@@ -61,13 +62,13 @@ BEGIN
     END IF;
     -- Indexes
     RETURN QUERY EXECUTE format(
-        'SELECT 10, format(''index: %%s has none on (%%s)%%s, so it is read as a whole: SELECT %%s.cc_setup()'', table_name, columns,
+        'SELECT 10, format(''index: %%s has no index on (%%s)%%s, so the whole table is read: SELECT %%s.cc_setup()'', table_name, columns,
                            '' WHERE '' || predicate, $1) FROM %s.cc_missing_indexes($1)', schema) USING schema;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cc_table_faults() IS 'internal: what is wrong with the tables, for cc_health()';
+COMMENT ON FUNCTION @extschema@.cc_table_faults() IS 'internal: faults of the tables, for cc_health()';
 
--- The rows of cc_health(). By its settings no wrong estimate makes it read a whole table, start workers or compile its query.
+-- The rows of cc_health(). Its settings prevent sequential scans, workers and JIT compilation after a wrong estimate.
 CREATE OR REPLACE FUNCTION @extschema@.cc_health_rows(period interval)
     RETURNS TABLE (project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
                    waiting bigint, failed bigint, oldest_waiting timestamptz, conflicts bigint, last_received_at timestamptz,
@@ -86,7 +87,7 @@ BEGIN
     END IF;
     EXECUTE format('SELECT array_agg(rank ORDER BY rank, problem), array_agg(problem ORDER BY rank, problem) FROM %s.cc_table_faults()', schema)
        INTO ranks, faults;
-    IF ranks[1] = 0 THEN        -- the queries below would not run
+    IF ranks[1] = 0 THEN        -- the query below needs the columns
         RETURN QUERY SELECT NULL::text, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint, NULL::bigint,
                             NULL::timestamptz, NULL::bigint, NULL::timestamptz, NULL::timestamptz, faults[1];
         RETURN;
@@ -95,7 +96,7 @@ BEGIN
     RETURN QUERY EXECUTE replace($query$
     WITH RECURSIVE shop AS MATERIALIZED (
         SELECT p.name, p.secret, p.previous_secret, p.accept_test_payments, p.apply FROM @.cc_project AS p
-    ), unsettled AS MATERIALIZED (      -- whenever it came
+    ), unsettled AS MATERIALIZED (      -- whenever received
         SELECT i.project, count(*) FILTER (WHERE i.state = 'pending') AS waiting, count(*) FILTER (WHERE i.state = 'failed') AS failed,
                count(*) FILTER (WHERE i.state = 'conflict') AS conflicts, min(i.received_at) FILTER (WHERE i.state = 'pending') AS oldest_waiting,
                min(i.id) FILTER (WHERE i.state = 'failed') AS first_failed, min(i.id) FILTER (WHERE i.state = 'conflict') AS first_conflict,
@@ -126,7 +127,7 @@ BEGIN
              SELECT i.received_at AS last_received FROM @.cc_inbox AS i
               WHERE i.project = shop.name ORDER BY i.received_at DESC LIMIT 1
          ) AS lr ON true
-         -- Among the last 1,000 that were applied: an index on paid_at would cost each new invoice more.
+         -- Among the last 1,000 applied rows: an index on paid_at would cost each new invoice more.
          CROSS JOIN LATERAL (
              SELECT max(p.paid_at) AS last_paid
                FROM (SELECT p.paid_at
@@ -135,7 +136,7 @@ BEGIN
                        JOIN @.cc_invoice AS p ON p.invoice_id = a.invoice_id AND p.project = shop.name
                       WHERE p.paid_at IS NOT NULL LIMIT 20) AS p
          ) AS lp
-         -- What failed since the last one that verified, and how much failed among the 100 that verified before.
+         -- Failures since the last verified postback, and the share of failures among the last 100 verified postbacks.
          CROSS JOIN LATERAL (
              SELECT count(*) AS number, min(b.received_at) AS began, (array_agg(b.reason ORDER BY b.received_at DESC))[1] AS reason
                FROM (SELECT i.received_at, i.reason FROM @.cc_inbox AS i
@@ -161,14 +162,14 @@ BEGIN
              SELECT (noise.number + 0.5::float8) / (noise.number + good.number + 1) AS usual_share,
                     $4 - last_verified AS silence
          ) AS s
-         -- A rotated key: so many failures in a row are no chance, and by now one should have verified. What never verified has
-         -- a wrong secret from the start.
+         -- A changed key: so many failures in a row are not by chance, and by now one should have verified. If none ever verified,
+         -- the secret was wrong from the start.
          CROSS JOIN LATERAL (
              SELECT bad.number > 0 AND good.number = 0
                     OR bad.number >= 3 AND power(s.usual_share, bad.number) < 0.001
                        AND (good.number < 5 OR s.silence > 3 * (last_verified - good.began) / (good.number - 1)) AS is_burst
          ) AS burst
-         -- Silence is unusual if a week before knew none at these hours: neither on the last 7 days, nor on 4 such days of the week.
+         -- Silence is unusual if these hours were never silent before: on each of 7 days, or on the same weekday of 4 weeks.
          CROSS JOIN LATERAL (
              SELECT s.silence > $5 AND s.silence < interval '30 days'
                     AND (count(*) FILTER (WHERE w.place < 7 AND w.is_busy) = 7 OR count(*) FILTER (WHERE w.place >= 7 AND w.is_busy) = 4)
@@ -187,17 +188,17 @@ BEGIN
              SELECT f.problem FROM (
                  SELECT rank, fault.problem FROM fault
                  UNION ALL
-                 SELECT 2, format('shared_secret: project %s has the same one, so a token of one pays in the other: give each its own: '
+                 SELECT 2, format('shared_secret: project %s has the same secret, so a token of one pays in the other; set a different one: '
                                   'UPDATE @.cc_project SET secret = … WHERE name = %s', @.cc_quoted(o.name), quote_literal(shop.name))
                    FROM shop AS o
                   WHERE o.name <> shop.name
                     AND (shop.secret IN (o.secret, o.previous_secret) OR shop.previous_secret IN (o.secret, o.previous_secret))
                  UNION ALL
-                 SELECT 3, format('bad_signature: nothing verifies since %s, %s failed in a row, %s: '
+                 SELECT 3, format('bad_signature: nothing has verified since %s, %s failed in a row, %s: '
                                   'UPDATE @.cc_project SET secret = … WHERE name = %s; SELECT * FROM @.cc_reverify(%4$s)',
                                   date_trunc('second', bad.began), bad.number,
                                   CASE WHEN good.number = 0 THEN 'none ever verified'
-                                       ELSE format('of those before %s %%', round((100 * noise.number / (noise.number + good.number))::numeric)) END,
+                                       ELSE format('before that %s %%', round((100 * noise.number / (noise.number + good.number))::numeric)) END,
                                   quote_literal(shop.name))
                   WHERE burst.is_burst AND bad.reason = 'bad_signature'
                  UNION ALL
@@ -212,22 +213,23 @@ BEGIN
                   WHERE u.failed > 0
                  UNION ALL
                  SELECT 6, format('conflict: %s, the first is %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, '
-                                  'and if it is right SELECT @.cc_accept(%2$s)',
+                                  'if the postback is right, SELECT @.cc_accept(%2$s), else UPDATE @.cc_inbox SET state = ''duplicate'' WHERE id = %2$s',
                                   u.conflicts, u.first_conflict)
                   WHERE u.conflicts > 0
                  UNION ALL
                  SELECT 7, format('pending: %s, the oldest since %s: CALL @.cc_work()', u.waiting, date_trunc('second', u.oldest_waiting))
                   WHERE u.oldest_waiting < $4 - interval '5 minutes'
                  UNION ALL
-                 SELECT 8, format('silence: nothing verified since %s, and at these hours there always was something: '
+                 SELECT 8, format('silence: nothing has verified since %s, although these hours were never silent before: '
                                   'check the proxy and the URL at the service: script/send-postback', date_trunc('second', last_verified))
                   WHERE quiet.is_unusual
                  UNION ALL
-                 SELECT 11, format('test_payments: they count as paid: UPDATE @.cc_project SET accept_test_payments = false WHERE name = %L', shop.name)
+                 SELECT 11, format('test_payments: test payments count as paid: '
+                                   'UPDATE @.cc_project SET accept_test_payments = false WHERE name = %L', shop.name)
                   WHERE shop.accept_test_payments
              ) AS f ORDER BY f.rank, f.problem LIMIT 1
          ) AS worst ON true
-    ), search (low, high) AS (      -- the first id of the period: ids rise with the time of receipt, but for moments
+    ), search (low, high) AS (      -- the first id of the period: ids rise with the time of receipt, give or take moments
         SELECT min(i.id), max(i.id) FROM @.cc_inbox AS i
         UNION ALL
         SELECT CASE WHEN m.received_at > $1 - interval '1 minute' THEN s.low ELSE m.id + 1 END,
@@ -235,12 +237,12 @@ BEGIN
           FROM search AS s
          CROSS JOIN LATERAL (SELECT i.id, i.received_at FROM @.cc_inbox AS i WHERE i.id >= (s.low + s.high) / 2 ORDER BY i.id LIMIT 1) AS m
          WHERE s.low < s.high
-    ), stranger AS (    -- of projects that do not exist
+    ), stranger AS (    -- postbacks of projects that do not exist
         SELECT n.number, n.name, n.last_received, u.*
           FROM (SELECT count(*) AS number, (array_agg(i.project ORDER BY i.id DESC))[1] AS name, max(i.received_at) AS last_received
                   FROM @.cc_inbox AS i
                  WHERE i.id >= (SELECT max(s.low) FROM search AS s) AND i.reason = 'unknown_project'
-                   AND (i.received_at > $1) IS TRUE     -- not by its index, which begins with the project
+                   AND (i.received_at > $1) IS TRUE     -- avoids the index that begins with the project
                    AND NOT EXISTS (SELECT FROM shop WHERE shop.name = i.project)) AS n
          CROSS JOIN (SELECT coalesce(sum(u.waiting), 0)::bigint AS waiting, coalesce(sum(u.failed), 0)::bigint AS failed,
                             coalesce(sum(u.conflicts), 0)::bigint AS conflicts, min(u.oldest_waiting) AS oldest_waiting, min(u.project) AS lost_name
@@ -253,9 +255,9 @@ BEGIN
     SELECT NULL, n.number, 0, 0, n.number, 0, n.waiting, n.failed, n.oldest_waiting, n.conflicts, n.last_received, NULL,
            CASE WHEN NOT EXISTS (SELECT FROM shop) THEN
                     coalesce((SELECT fault.problem FROM fault ORDER BY fault.rank, fault.problem LIMIT 1),
-                             'project: there is none: INSERT INTO @.cc_project (name, secret) VALUES (''default'', …)')
+                             'project: cc_project is empty: INSERT INTO @.cc_project (name, secret) VALUES (''default'', …)')
                 WHEN n.waiting + n.failed > 0 THEN
-                    format('unknown_project: %s wait for projects that do not exist any more, such as %s: '
+                    format('unknown_project: %s wait for projects that no longer exist, such as %s: '
                            'INSERT INTO @.cc_project (name, secret) VALUES (%2$s, …)',
                            n.waiting + n.failed, @.cc_quoted(n.lost_name))
                 WHEN n.number > 0 THEN
@@ -270,17 +272,17 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.cc_health_rows(interval) IS 'internal: the rows of cc_health()';
 
--- received, applied, duplicates, rejected and bad_signatures count what came in `period`; waiting, failed and conflicts count all that
--- there is. oldest_waiting is of the pending ones; last_received_at of the unknown projects is within `period`; last_paid_at is looked
--- for among the last 1,000 that were applied. problem begins with a word for the fault and a colon, and ends with the command.
--- It reads no body and shows no secret. ERROR 22023 unless period is more than zero, 42P01 if there are no tables.
+-- received, applied, duplicates, rejected and bad_signatures count postbacks within `period`; waiting, failed and conflicts count
+-- all. oldest_waiting is of pending postbacks. last_received_at of unknown projects is within `period`. last_paid_at is searched
+-- among the last 1,000 applied postbacks. problem begins with a word for the fault and a colon, and ends with the command to fix
+-- it. It reads no body and shows no secret. ERROR 22023 unless period is more than zero, 42P01 if there are no tables.
 CREATE OR REPLACE FUNCTION @extschema@.cc_health(period interval DEFAULT '1 hour')
     RETURNS TABLE (project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
                    waiting bigint, failed bigint, oldest_waiting timestamptz, conflicts bigint, last_received_at timestamptz,
                    last_paid_at timestamptz, problem text)
     LANGUAGE c STABLE ROWS 10 SECURITY DEFINER AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.cc_health(interval) IS
-    'one row a project, and one for all unknown ones: what came of late, what waits, and the worst fault with the command against it';
+    'one row per project, and one for all unknown projects: recent and waiting postbacks, and the worst fault with the command to fix it';
 ALTER FUNCTION @extschema@.cc_health(interval) OWNER TO @extowner@;
 REVOKE ALL ON FUNCTION @extschema@.cc_health(interval) FROM PUBLIC;
 
@@ -294,16 +296,16 @@ DECLARE
                                WHERE e.extname = 'cryptocloud_postback');
     wanted  CONSTANT text := btrim(search, E' \t\r\n');
     invoice CONSTANT text := regexp_replace(wanted, '^INV-', '');
-    -- The invoices that it is about; two arrays of the same length.
+    -- The invoices of the timeline; two arrays of the same length.
     ids     text[];
     shops   text[];
-    -- What a body must contain to be worth reading; NULL if an honest sender could spell it in several ways.
+    -- Texts that a body must contain to be read; NULL if an honest sender could spell them in several ways.
     marks   text[];
 BEGIN
     IF coalesce(invoice, '') = '' THEN
         RAISE EXCEPTION 'nothing to search for' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    -- An invoice, or an order, by index
+    -- An invoice or an order, by index
     EXECUTE replace($query$
         SELECT array_agg(f.invoice_id), array_agg(f.project)
           FROM (SELECT i.invoice_id, i.project FROM @.cc_invoice AS i WHERE i.invoice_id = $1
@@ -311,7 +313,7 @@ BEGIN
                 UNION SELECT i.invoice_id, i.project FROM @.cc_invoice AS i WHERE i.order_id = $2) AS f
          WHERE f.project = coalesce($3, f.project)
         $query$, '@.', schema || '.') INTO ids, shops USING invoice, wanted, project;
-    -- A transaction or an address: every invoice is looked at
+    -- A transaction or an address: every invoice is read
     IF ids IS NULL THEN
         EXECUTE replace($query$
             SELECT array_agg(i.invoice_id), array_agg(i.project) FROM @.cc_invoice AS i
@@ -325,8 +327,8 @@ BEGIN
         marks := NULL;
     END IF;
 
-    -- Bodies that brought no invoice up to date yet, or never will. The function that reads them takes any body. Each part of the
-    -- choice has an index; one list of all states would go through a whole index once for each of them.
+    -- Bodies that have changed no invoice, or never will. The function that reads them accepts any body. Each part of the choice has an
+    -- index; one list of all states would go through a whole index once for each of them.
     RETURN QUERY EXECUTE replace($query$
     WITH open AS MATERIALIZED (
         SELECT i.id, i.project, i.received_at, i.state, i.reason, i.invoice_id, p.payload, i.content_digest IS NOT NULL AS is_verified,
@@ -341,7 +343,7 @@ BEGIN
         SELECT o.* FROM open AS o
          WHERE $1 IN (o.claimed_invoice, o.claimed_order) OR $2 IN (o.claimed_order, o.info->>'address')
             OR o.claimed_invoice = ANY ($4) OR o.info->'tx_list' @> to_jsonb($2)
-    ), about AS (       -- an order whose trigger fails has no invoice yet
+    ), about AS (       -- an order whose trigger failed has no invoice yet
         SELECT f.invoice_id, f.project FROM unnest($4, $5) AS f (invoice_id, project)
         UNION SELECT c.invoice_id, c.project FROM claim AS c WHERE c.is_verified
     ), arrival AS (
@@ -382,12 +384,12 @@ END
 $$;
 COMMENT ON FUNCTION @extschema@.cc_timeline_rows(text, text) IS 'internal: the rows of cc_timeline()';
 
--- Orders and invoices are found by index; transactions, addresses, and what unverified bodies claim by reading. Where one project is
--- given, what another one has is left out. ERROR 22023 if search is NULL or blank, 42P01 if there are no tables.
+-- Orders and invoices are found by index; transactions, addresses, and the claims of unverified bodies by reading the tables. A
+-- given project excludes all others. ERROR 22023 if search is NULL or blank, 42P01 if there are no tables.
 CREATE OR REPLACE FUNCTION @extschema@.cc_timeline(search text, project text DEFAULT NULL)
     RETURNS TABLE (at timestamptz, event text, detail text, inbox_id bigint)
     LANGUAGE c STABLE ROWS 10 SECURITY DEFINER AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.cc_timeline(text, text) IS
-    'all that is known of an order, an invoice, a transaction or an address; what claims it without proof is marked as unverified';
+    'history of an order, an invoice, a transaction or an address; claims without proof are marked as unverified';
 ALTER FUNCTION @extschema@.cc_timeline(text, text) OWNER TO @extowner@;
 REVOKE ALL ON FUNCTION @extschema@.cc_timeline(text, text) FROM PUBLIC;

@@ -1,14 +1,14 @@
 --------------------------------------------------------------------------------------------------------------------------
--- Rehearsal: what a new order trigger would do, before it ships anything.
+-- Rehearsal: the effects of a new order trigger before it is in use.
 --------------------------------------------------------------------------------------------------------------------------
 
--- Fires trigger_function AFTER INSERT, with TG_OP INSERT, for each invoice that was paid since then, in the order of payment. NEW is
--- the invoice; TG_TABLE_NAME is cc_rehearsal, a temporary table. Each invoice has a subtransaction that is undone at once, so that it
--- sees nothing of the one before, and a delivery waits no longer than the trigger takes for one invoice. tables_changed counts rows by
--- table, such as {"public.orders": 1}; error is its SQLSTATE and message. Deferred constraints are checked. With the caller's rights,
--- the search_path of the pipeline, and a lock_timeout of 100 ms. Not undone: sequences, and what reaches beyond the transaction (dblink,
--- files, programs). NOTIFY is undone. Counting needs track_counts, which is on by default. ERROR 42501 for a superuser unless a
--- superuser owns the tables.
+-- Fires trigger_function AFTER INSERT, with TG_OP INSERT, for each invoice paid since `since`, in the order of payment. NEW is
+-- the invoice; TG_TABLE_NAME is cc_rehearsal, a temporary table. Each invoice has a subtransaction that is rolled back at once.
+-- So it sees no effect of the previous one, and a delivery waits no longer than the trigger takes for one invoice. tables_changed
+-- counts rows by table, such as {"public.orders": 1}; error has SQLSTATE and message. Deferred constraints are checked. Runs with
+-- the caller's rights, the search_path of the pipeline, and a lock_timeout of 100 ms. Sequences and effects outside of the
+-- transaction (dblink, files, programs) are not undone; NOTIFY is. Counting needs track_counts, which is on by default. ERROR
+-- 42501 for a superuser unless a superuser owns the tables.
 CREATE OR REPLACE FUNCTION @extschema@.cc_rehearse(trigger_function regproc, since timestamptz)
     RETURNS TABLE (invoice_id text, tables_changed jsonb, error text)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' SET client_min_messages = warning
@@ -53,6 +53,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cc_rehearse(regproc, timestamptz) IS
-    'run a new order trigger for each invoice that was paid since then, and undo it: what it changed, or its error';
+    'trial of a new order trigger for each invoice paid since a time, rolled back; its changes or its error';
 ALTER FUNCTION @extschema@.cc_rehearse(regproc, timestamptz) OWNER TO @extowner@;
 REVOKE ALL ON FUNCTION @extschema@.cc_rehearse(regproc, timestamptz) FROM PUBLIC;

@@ -1,14 +1,14 @@
 --------------------------------------------------------------------------------------------------------------------------
--- Tables: made by cc_setup(), owned by whoever calls it, not members of the extension. So pg_dump takes them with their
--- rows and with the triggers that the merchant put on them, and DROP EXTENSION does not take them away.
+-- Tables: cc_setup() makes them, its caller owns them, and they are not members of the extension. So pg_dump dumps them with
+-- their rows and the merchant's triggers, and DROP EXTENSION does not drop them.
 --------------------------------------------------------------------------------------------------------------------------
 
--- BEFORE INSERT OR UPDATE FOR EACH ROW. ERROR 23514 for a project that could not work, or whose secret is another project's. It
--- checks before the constraints do: their messages show the failing row, and with it the secret.
+-- BEFORE INSERT OR UPDATE FOR EACH ROW. ERROR 23514 for a project that could not work, or whose secret another project has. It
+-- checks before the constraints, because their messages show the failing row with its secret.
 CREATE OR REPLACE FUNCTION @extschema@.cc_project_check() RETURNS trigger
     LANGUAGE c VOLATILE SECURITY DEFINER AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.cc_project_check() IS
-    'trigger function: refuses a project that could not work, without showing its secret';
+    'trigger function: rejects a project that could not work, without showing its secret';
 ALTER FUNCTION @extschema@.cc_project_check() OWNER TO @extowner@;
 
 -- The columns of cc_invoice, from the list in src/core/invoice_columns.hpp.
@@ -22,7 +22,7 @@ CREATE OR REPLACE FUNCTION @extschema@.cc_table_columns()
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     VALUES
-        ('cc_project', 'name', 'text PRIMARY KEY CHECK (name <> '''' AND length(name) <= 255)', 'what cc_inbox.project names'),
+        ('cc_project', 'name', 'text PRIMARY KEY CHECK (name <> '''' AND length(name) <= 255)', 'the name that cc_inbox.project refers to'),
         ('cc_project', 'secret', 'text NOT NULL CHECK (secret <> '''')', 'the SECRET KEY of the project, as the service shows it'),
         ('cc_project', 'previous_secret', 'text CHECK (previous_secret <> '''')',
             'the previous key, accepted until previous_secret_until'),
@@ -36,19 +36,19 @@ BEGIN ATOMIC
             'immediate: with the insert; deferred: when cc_apply() is called'),
         ('cc_inbox', 'id', 'bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY', 'in the order of arrival'),
         ('cc_inbox', 'project', 'text NOT NULL DEFAULT ''default''', 'the name of a cc_project'),
-        ('cc_inbox', 'received_at', 'timestamp with time zone NOT NULL', 'when it was inserted: the time that its token is judged at'),
+        ('cc_inbox', 'received_at', 'timestamp with time zone NOT NULL', 'when it was inserted; its token is judged as of this time'),
         ('cc_inbox', 'content_type', 'text',
             'the header Content-Type; NULL, empty or blank: JSON if the body begins with {, else a form'),
         ('cc_inbox', 'body', 'text', 'the request body'),
-        ('cc_inbox', 'raw', 'bytea', 'the request body instead, if it is no text (a NUL byte, invalid UTF-8)'),
+        ('cc_inbox', 'raw', 'bytea', 'the request body if it is not text (a NUL byte, invalid UTF-8)'),
         ('cc_inbox', 'state', 'text NOT NULL', 'rejected, pending, applied, duplicate, conflict or failed'),
         ('cc_inbox', 'reason', 'text', 'why it is rejected'),
         ('cc_inbox', 'invoice_id', 'text', 'the invoice of a verified postback, without INV-'),
-        ('cc_inbox', 'token_digest', 'bytea', 'SHA-256 of the token, in the row that spent it: the first verified one with this token'),
+        ('cc_inbox', 'token_digest', 'bytea', 'SHA-256 of the token, only in the row that spent it: the first verified row with this token'),
         ('cc_inbox', 'content_digest', 'bytea',
-            'SHA-256 of the content without the token, as jsonb; the proof, with token_expires_at, that the body was verified'),
-        ('cc_inbox', 'token_expires_at', 'timestamp with time zone', 'exp of the token: newer postbacks have later ones'),
-        ('cc_inbox', 'error', 'text', 'why it is failed, a conflict, or still pending'),
+            'SHA-256 of the content without the token, as jsonb; with token_expires_at it proves that the body was verified'),
+        ('cc_inbox', 'token_expires_at', 'timestamp with time zone', 'exp of the token; a newer postback has a later exp'),
+        ('cc_inbox', 'error', 'text', 'why it is failed, conflict or still pending'),
         ('cc_inbox', 'attempts', 'integer NOT NULL DEFAULT 0', 'number of attempts to apply it'),
         ('cc_inbox', 'applied_at', 'timestamp with time zone', 'when it was applied'),
         ('cc_import_log', 'id', 'bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY', 'in the order of the imports'),
@@ -58,39 +58,40 @@ BEGIN ATOMIC
         ('cc_import_log', 'invoice_id', 'text', 'without INV-; NULL if it could not be read'),
         ('cc_import_log', 'outcome', 'text NOT NULL', 'created, updated, paid, unchanged, conflict, failed or invalid'),
         ('cc_import_log', 'error', 'text', 'why it is conflict, failed or invalid'),
-        ('cc_import_log', 'element', 'jsonb', 'what the API answered; NULL if it is unchanged')
+        ('cc_import_log', 'element', 'jsonb', 'the answer of the API; NULL if it is unchanged')
     UNION ALL
     SELECT 'cc_invoice', c.name, c.type || CASE WHEN c.not_null THEN ' NOT NULL' ELSE '' END, c.comment
       FROM @extschema@.cc_invoice_columns() AS c;
 END;
 COMMENT ON FUNCTION @extschema@.cc_table_columns() IS 'internal: the columns of the tables that cc_setup() makes';
 
--- What an index is for is its columns, and that it is unique; its name is the owner's affair. `predicate` is as pg_get_expr() has it.
+-- An index is known by its columns, predicate and uniqueness; the owner may choose its name. `predicate` is spelled as by pg_get_expr().
 CREATE OR REPLACE FUNCTION @extschema@.cc_table_indexes()
     RETURNS TABLE (table_name text, name text, is_unique boolean, columns text, predicate text)
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
     VALUES
-        -- A token is valid for one delivery: the one that has its digest.
-        ('cc_inbox', 'cc_inbox_token', true, 'token_digest', '(token_digest IS NOT NULL)'),
-        -- Whether a row of a state has a content already: one probe, however many deliveries of the invoice there are.
-        ('cc_inbox', 'cc_inbox_content', false, 'invoice_id, project, content_digest, state', '(invoice_id IS NOT NULL)'),
-        -- What is not settled; an index for conflicts alone would cost each insert the test of one more predicate.
+        -- A token is valid for one delivery: the row with its digest. No predicate on NULL: each insert would compile and
+        -- evaluate it, which costs more than the entry.
+        ('cc_inbox', 'cc_inbox_token', true, 'token_digest', NULL),
+        -- Finds a row of some state with the same content in one probe, however many deliveries the invoice has.
+        ('cc_inbox', 'cc_inbox_content', false, 'invoice_id, project, content_digest, state', NULL),
+        -- Rows that are not settled. An index only for conflicts would cost each insert another predicate test.
         ('cc_inbox', 'cc_inbox_unapplied', false, 'attempts, id',
             '(state = ANY (ARRAY[''pending''::text, ''failed''::text, ''conflict''::text]))'),
-        -- What cc_purge() has yet to do; what is purged leaves it. Each insert evaluates the predicate: states in it cost 3 µs more.
+        -- Rows that cc_purge() may purge; purged rows leave it. Each insert evaluates the predicate: testing states in it costs 3 µs more.
         ('cc_inbox', 'cc_inbox_purge', false, 'received_at, id',
             '((body IS NOT NULL) OR (raw IS NOT NULL) OR (token_digest IS NULL))'),
-        -- cc_overdue(). A postback of an invoice that no cc_import() knew has no entry.
+        -- For cc_overdue(). An invoice that cc_import() never knew has no entry.
         ('cc_invoice', 'cc_invoice_expected', false, 'received_at', '((paid_at IS NULL) AND (expected_at IS NOT NULL))'),
         ('cc_import_log', 'cc_import_log_invoice', false, 'invoice_id, project', '(invoice_id IS NOT NULL)'),
-        -- What came of late, of each project: for cc_health().
+        -- For cc_health(): recent postbacks of each project.
         ('cc_inbox', 'cc_inbox_received', false, 'project, received_at, state', NULL),
         ('cc_invoice', 'cc_invoice_order', false, 'order_id', NULL);
 END;
 COMMENT ON FUNCTION @extschema@.cc_table_indexes() IS 'internal: the indexes of the tables that cc_setup() makes';
 
--- Those that a table does not have; `schema` is quoted.
+-- The indexes that the tables lack; `schema` is quoted.
 CREATE OR REPLACE FUNCTION @extschema@.cc_missing_indexes(schema text)
     RETURNS TABLE (table_name text, name text, is_unique boolean, columns text, predicate text)
     LANGUAGE sql STABLE
@@ -109,7 +110,7 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.cc_missing_indexes(text) IS 'internal: the indexes that cc_setup() would make';
 
--- A comment that a released version made, and that this one words otherwise, is replaced; any other is the owner's.
+-- A comment of a released version is replaced if this version words it differently. Any other comment is the owner's.
 CREATE OR REPLACE FUNCTION @extschema@.cc_released_comments() RETURNS SETOF text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
@@ -122,29 +123,37 @@ BEGIN ATOMIC
            ('when the first postback arrived that says it is paid; set once'),
            ('when the first postback arrived'),
            ('when the last postback arrived that was applied'),
-           ('exp of the newest postback');
+           ('exp of the newest postback'),
+           ('what cc_inbox.project names'),
+           ('when it was inserted: the time that its token is judged at'),
+           ('the request body instead, if it is no text (a NUL byte, invalid UTF-8)'),
+           ('exp of the token: newer postbacks have later ones'),
+           ('every postback as it arrived; insert (body, content_type) or (project, body, content_type), the rest is filled in'),
+           ('what the verified postbacks say of each invoice; the place for the merchant''s triggers'),
+           ('amount_paid against amount_to_pay: exact, under or over; NULL where unknown'),
+           ('invoice_info.date_finished: when the service took it for paid');
 END;
-COMMENT ON FUNCTION @extschema@.cc_released_comments() IS 'internal: comments of released versions that this one words otherwise';
+COMMENT ON FUNCTION @extschema@.cc_released_comments() IS 'internal: comments of released versions that this version words differently';
 
--- Makes what is missing: tables, columns, indexes, triggers, column by column and index by index. So it is the migration as well.
--- Where nothing is missing it takes no lock on the tables. Of comments it replaces those that a released version made, and no
--- others. It raises NOTICE for what it does to a whole table, WARNING for what it finds and does not change.
--- ERROR 42501 if a table belongs to somebody else, 42809 if it is not an ordinary one.
+-- Makes whatever is missing: each table, column, index and trigger. So it is also the migration. If nothing is missing, it takes
+-- no lock on the tables. It replaces only comments that a released version made. It raises NOTICE for work on a whole table,
+-- WARNING for a problem that it does not change. ERROR 42501 if a table belongs to another role, 42809 if it is not an ordinary
+-- table.
 CREATE OR REPLACE FUNCTION @extschema@.cc_setup() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    -- Where the extension is now: a schema can be renamed, and its old name be made again by somebody else.
+    -- The current schema of the extension: a schema can be renamed, and another role can create one of the old name.
     schema  CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
                                WHERE e.extname = 'cryptocloud_postback');
     inbox   CONSTANT text := schema || '.cc_inbox';
-    -- By what it is on: 0.1.0 called it as this version calls its own.
+    -- Known by its definition: 0.1.0 used the name that this version uses for its own index.
     old_token_index CONSTANT text := '% USING btree (token\_digest, project) WHERE (state <> ALL (ARRAY[''rejected''::text, ''duplicate''::text]))';
     wanted  record;
     known   record;
     command text;
     rows    bigint;
-    made    text[] := '{}';  -- tables that were not there
+    made    text[] := '{}';  -- tables that did not exist
     enabling text[];
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('cryptocloud_postback.cc_setup', 0));
@@ -154,11 +163,11 @@ BEGIN
         SELECT name, schema || '.' || name AS path, table_constraint, comment
           FROM (VALUES ('cc_project', 'CHECK (previous_secret IS NULL OR previous_secret_until IS NOT NULL)',
                             'a shop in the merchant''s account: its secrets, and how its postbacks are taken'),
-                       ('cc_inbox', NULL, 'every postback as it arrived; insert (body, content_type) or '
-                                          '(project, body, content_type), the rest is filled in'),
+                       ('cc_inbox', NULL, 'every postback as received; insert (body, content_type) or '
+                                          '(project, body, content_type), all other columns are filled in'),
                        ('cc_invoice', 'PRIMARY KEY (invoice_id, project)',
-                            'what the verified postbacks say of each invoice; the place for the merchant''s triggers'),
-                       ('cc_import_log', NULL, 'who imported which answer of the service''s API with cc_import(), and what became of it')
+                            'one row per invoice, from its verified postbacks; the place for the merchant''s triggers'),
+                       ('cc_import_log', NULL, 'the answers of the service''s API that cc_import() imported, by whom and with what outcome')
                ) AS t (name, table_constraint, comment)
     LOOP
         SELECT relkind, pg_get_userbyid(relowner) AS owner INTO known FROM pg_class WHERE oid = to_regclass(wanted.path);
@@ -174,7 +183,7 @@ BEGIN
                               FROM %s.cc_table_columns() WHERE table_name = %L', schema, wanted.name) INTO command;
             EXECUTE format('CREATE TABLE %s (%s)', wanted.path, concat_ws(', ', command, wanted.table_constraint));
             made := made || wanted.name;
-            -- Private to the owner, also where ALTER DEFAULT PRIVILEGES opens new tables to others. Later grants stay.
+            -- Private to the owner, even if ALTER DEFAULT PRIVILEGES grants rights on new tables to others. Later grants stay.
             FOR command IN
                 SELECT DISTINCT format('REVOKE ALL ON %s FROM %s', c.oid::regclass, coalesce(quote_ident(r.rolname), 'PUBLIC'))
                   FROM pg_class c CROSS JOIN LATERAL aclexplode(c.relacl) AS a LEFT JOIN pg_roles r ON r.oid = a.grantee
@@ -208,8 +217,8 @@ BEGIN
         END LOOP;
     END LOOP;
 
-    -- ANALYZE keeps no copy of a secret, nor of a body with its token. And 0.1.0 asked for lz4 in the definitions of its tables,
-    -- which a PostgreSQL without lz4 could not restore; values are compressed before they are stored.
+    -- ANALYZE must not copy a secret, or a body with its token. 0.1.0 asked for lz4 in its table definitions, which a PostgreSQL
+    -- without lz4 could not restore. Values are compressed before they are stored anyway.
     FOR command IN
         SELECT format('ALTER TABLE %s ALTER %I %s', attrelid::regclass, attname, action)
           FROM pg_attribute CROSS JOIN LATERAL (VALUES
@@ -220,16 +229,16 @@ BEGIN
         EXECUTE command;
     END LOOP;
 
-    -- 0.1.0 kept the digest of a token in every row that carried it, and its unique index passed over rows that did not spend it.
-    -- The digest stays in the row that spent it: of those that 0.1.0 counted the first one, else the first of all. What was done
-    -- beforehand, and a unique index built CONCURRENTLY, need no second time.
+    -- 0.1.0 kept the digest of a token in every row with that token, and its unique index skipped rows that did not spend it.
+    -- The digest stays only in the row that spent it: the first row that 0.1.0 counted, else the first of all. If this was done
+    -- beforehand, or a unique index was built CONCURRENTLY, nothing is repeated.
     IF 'cc_inbox' <> ALL (made) AND NOT EXISTS (
            SELECT FROM pg_index i JOIN pg_attribute a ON attrelid = indrelid AND attnum = indkey[0] AND attname = 'token_digest'
             WHERE indrelid = inbox::regclass AND indisunique AND indisvalid AND indnkeyatts = 1
               AND (indpred IS NULL OR pg_get_expr(indpred, indrelid) = '(token_digest IS NOT NULL)')) THEN
-        RAISE NOTICE 'cc_inbox: from here on deliveries wait until the transaction ends';
+        RAISE NOTICE 'cc_inbox: deliveries now wait until the transaction ends';
         EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', inbox);
-        -- No trigger of the merchant's fires.
+        -- So that no trigger of the merchant's fires.
         SELECT array_agg(format('ALTER TABLE %s %s TRIGGER %I', inbox,
                                 CASE tgenabled WHEN 'A' THEN 'ENABLE ALWAYS' WHEN 'R' THEN 'ENABLE REPLICA' ELSE 'ENABLE' END, tgname))
           INTO enabling FROM pg_trigger WHERE tgrelid = inbox::regclass AND NOT tgisinternal AND tgenabled <> 'D';
@@ -241,7 +250,7 @@ BEGIN
                          WHERE carrier.id = i.id AND carrier.place > 1', inbox);
         GET DIAGNOSTICS rows = ROW_COUNT;
         IF rows > 0 THEN
-            RAISE NOTICE 'cc_inbox: % rows left the digest of their token to the row that spent it', rows;
+            RAISE NOTICE 'cc_inbox: the token digest was removed from % rows that did not spend the token', rows;
         END IF;
         FOREACH command IN ARRAY coalesce(enabling, '{}') LOOP
             EXECUTE command;
@@ -259,7 +268,7 @@ BEGIN
         END LOOP;
     END IF;
 
-    -- Indexes, by what they are on; one of another name will do
+    -- Indexes, known by their definition; the name does not matter
     FOR wanted IN EXECUTE format('SELECT * FROM %s.cc_missing_indexes($1)', schema) USING schema LOOP
         IF wanted.table_name <> ALL (made) THEN
             RAISE NOTICE '%: building an index on (%)', wanted.table_name, wanted.columns;
@@ -279,7 +288,7 @@ BEGIN
                        wanted.name, wanted.event, schema, wanted.table_name);
     END LOOP;
 
-    -- After a restore of rows alone, or on a former subscriber, the sequence is behind the rows.
+    -- After a data-only restore, or on a former subscriber, the sequence is behind the rows.
     FOR wanted IN SELECT name, schema || '.' || name AS path FROM (VALUES ('cc_inbox'), ('cc_import_log')) AS t (name) LOOP
         EXECUTE format('SELECT pg_get_serial_sequence(%1$L, ''id'') AS sequence, max(id) AS last FROM %1$s', wanted.path) INTO known;
         IF known.last > coalesce(pg_sequence_last_value(known.sequence), 0) THEN
@@ -289,7 +298,7 @@ BEGIN
         END IF;
     END LOOP;
 
-    -- A token of one project would pay in the other one as well.
+    -- A token of one project would also pay in the other project.
     EXECUTE format('SELECT string_agg(DISTINCT quote_ident(a.name), '', '') FROM %1$s.cc_project a JOIN %1$s.cc_project b ON a.name <> b.name
                        AND (a.secret IN (b.secret, b.previous_secret) OR a.previous_secret IN (b.secret, b.previous_secret))', schema) INTO command;
     IF command IS NOT NULL THEN
@@ -299,4 +308,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cc_setup() IS
-    'make the tables cc_project, cc_inbox, cc_invoice and cc_import_log, or bring them up to this version; may be called at any time';
+    'creation or migration of the tables cc_project, cc_inbox, cc_invoice and cc_import_log; may be called at any time';

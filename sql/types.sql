@@ -1,8 +1,9 @@
 -- complain if script is sourced in psql, rather than via CREATE EXTENSION
 \echo Use "CREATE EXTENSION cryptocloud_postback" to load this file. \quit
 
--- Every name below resolves to PostgreSQL's own objects: none of somebody else's in the extension's schema is looked at, now or when
--- a function runs. So functions in SQL have bodies that are bound here (RETURN, BEGIN ATOMIC), and what is ours is qualified.
+-- Every name below resolves to PostgreSQL's own objects. Objects that others made in the extension's schema are never found,
+-- neither now nor when a function runs. So functions in SQL have bodies that are parsed here (RETURN, BEGIN ATOMIC), and the
+-- extension's own names are qualified.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 DO $$

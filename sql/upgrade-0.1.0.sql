@@ -1,7 +1,7 @@
 -- complain if script is sourced in psql, rather than via ALTER EXTENSION
 \echo Use "ALTER EXTENSION cryptocloud_postback UPDATE TO '0.2.0'" to load this file. \quit
 
--- From 0.1.0: these functions are gone; all others are replaced, below.
+-- These functions of 0.1.0 are dropped. All others are replaced below.
 SET LOCAL search_path = pg_catalog, pg_temp;
 
 DROP FUNCTION @extschema@.cc_update_invoice(text, timestamptz, boolean, @extschema@.cc_delivery);

@@ -1,34 +1,34 @@
 --------------------------------------------------------------------------------------------------------------------------
--- Verification: functions of their arguments alone. They need none of the tables that cc_setup() makes.
+-- Verification: these functions depend only on their arguments, and on none of the tables that cc_setup() makes.
 --------------------------------------------------------------------------------------------------------------------------
 
--- Each function is there twice: for text, which PostgreSQL knows to be valid UTF-8, and for bytea, where that is checked.
--- A NULL or empty secret is an error of the caller (22023), as are a NULL or infinite time and a negative leeway.
--- A body, whatever bytes it holds, never is: the reason tells what is wrong with it.
--- The token is a JWS in compact serialisation (RFC 7515) with claims (RFC 7519), signed HS256 (RFC 7518).
+-- Each function takes the body as text, which PostgreSQL knows to be valid UTF-8, or as bytea, which is checked.
+-- A NULL or empty secret is the caller's error (22023), and so are a NULL or infinite time and a negative leeway.
+-- No body raises an error, whatever bytes it holds: the reason shows what is wrong with it.
+-- The token is a JWS in compact serialization (RFC 7515) with claims (RFC 7519), signed HS256 (RFC 7518).
 
 CREATE OR REPLACE FUNCTION @extschema@.cc_verify_postback(body text, content_type text, secret text) RETURNS @extschema@.cc_postback
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_verify_postback';
 COMMENT ON FUNCTION @extschema@.cc_verify_postback(text, text, text) IS
-    'verify a postback at the time of the current statement';
+    'verification of a postback as of the current statement';
 
 CREATE OR REPLACE FUNCTION @extschema@.cc_verify_postback(body bytea, content_type text, secret text) RETURNS @extschema@.cc_postback
     LANGUAGE c STABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_verify_postback_bytea';
 COMMENT ON FUNCTION @extschema@.cc_verify_postback(bytea, text, text) IS
-    'verify a postback at the time of the current statement';
+    'verification of a postback as of the current statement';
 
--- A leeway lengthens the token's life at both ends. Its days count 24 hours and its months 30 days, whatever the time zone.
+-- A leeway extends the token's life at both ends. A day of it is 24 hours and a month 30 days, whatever the time zone.
 CREATE OR REPLACE FUNCTION @extschema@.cc_verify_postback(body text, content_type text, secret text, at timestamptz, leeway interval DEFAULT '0')
     RETURNS @extschema@.cc_postback
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_verify_postback';
 COMMENT ON FUNCTION @extschema@.cc_verify_postback(text, text, text, timestamptz, interval) IS
-    'verify a postback as of a given time';
+    'verification of a postback as of a given time';
 
 CREATE OR REPLACE FUNCTION @extschema@.cc_verify_postback(body bytea, content_type text, secret text, at timestamptz, leeway interval DEFAULT '0')
     RETURNS @extschema@.cc_postback
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_verify_postback_bytea';
 COMMENT ON FUNCTION @extschema@.cc_verify_postback(bytea, text, text, timestamptz, interval) IS
-    'verify a postback as of a given time';
+    'verification of a postback as of a given time';
 
 CREATE OR REPLACE FUNCTION @extschema@.cc_parse_postback(body text, content_type text) RETURNS jsonb
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_parse_postback';
@@ -43,7 +43,7 @@ COMMENT ON FUNCTION @extschema@.cc_parse_postback(bytea, text) IS
 CREATE OR REPLACE FUNCTION @extschema@.cc_sign_token(claims jsonb, secret text) RETURNS text
     LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cc_sign_token';
 COMMENT ON FUNCTION @extschema@.cc_sign_token(jsonb, text) IS
-    'a token with these claims, signed HS256, as the service would make it; for tests and for trying things out';
+    'a token with these claims, signed HS256 as by the service; for tests and experiments';
 
 -- application/x-www-form-urlencoded (WHATWG URL Standard, section 5.2).
 CREATE OR REPLACE FUNCTION @extschema@.cc_form_encode(value text) RETURNS text
@@ -55,9 +55,9 @@ RETURN (
                       '' ORDER BY n)
       FROM unnest(string_to_array(value, NULL)) WITH ORDINALITY AS character (c, n)
 );
-COMMENT ON FUNCTION @extschema@.cc_form_encode(text) IS 'a value as a form spells it; used by cc_sample_postback';
+COMMENT ON FUNCTION @extschema@.cc_form_encode(text) IS 'a value encoded for a form; used by cc_sample_postback';
 
--- The documented sample of the service, with a token that is valid for five minutes as the service's are.
+-- The sample of the service's documentation. Its token is valid for five minutes, like the service's tokens.
 CREATE OR REPLACE FUNCTION @extschema@.cc_sample_postback(
     secret       text,
     content_type text DEFAULT 'application/json',
@@ -72,7 +72,7 @@ CREATE OR REPLACE FUNCTION @extschema@.cc_sample_postback(
 ) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-    -- The end of the token is exact to the microsecond: a token is valid for one delivery, and the next call makes another one.
+    -- exp has microseconds, so that the next call makes another token: a token is valid for one delivery.
     WITH signed AS (
         SELECT @extschema@.cc_sign_token(jsonb_build_object('id', invoice_id, 'exp', extract(epoch FROM expires_at)), secret) AS token
     ), info AS (
@@ -90,7 +90,7 @@ BEGIN ATOMIC
             'service_fee', 0.000002, 'service_fee_usd', 0, 'received', amount_crypto, 'received_usd', amount_usd,
             'to_surcharge', 0, 'to_surcharge_usd', 0, 'test_mode', false, 'type', 'up') || invoice_info AS members
     )
-    -- In a form the service leaves out an order_id that is null, and sends the names of the members of invoice_info.
+    -- In a form the service omits an order_id that is null, and sends only the names of the members of invoice_info.
     SELECT CASE WHEN content_type LIKE 'application/x-www-form-urlencoded%' THEN
                     (SELECT string_agg(field.name || '=' || @extschema@.cc_form_encode(field.value), '&' ORDER BY field.place)
                        FROM (VALUES (1, 'status', status), (2, 'invoice_id', invoice_id), (3, 'amount_crypto', amount_crypto::text),
@@ -106,4 +106,4 @@ BEGIN ATOMIC
       FROM signed, info;
 END;
 COMMENT ON FUNCTION @extschema@.cc_sample_postback(text, text, text, text, numeric, numeric, text, text, jsonb, timestamptz) IS
-    'a complete, freshly signed body as the service would send it, in either format; to try things out on yourself';
+    'a complete, freshly signed body like the service''s, as JSON or a form; for tests and experiments';

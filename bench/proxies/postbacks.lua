@@ -1,4 +1,4 @@
--- For wrk: each request is another signed postback, a line of the file that POSTBACKS names; each thread takes its own part.
+-- For wrk: each request is another signed postback, a line of the file POSTBACKS; each thread uses its own part.
 local threads = 0
 
 function setup(thread)

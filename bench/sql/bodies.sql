@@ -1,9 +1,9 @@
--- What every measured database has: the documented samples, and signed bodies to deliver.
+-- Common to every measured database: the documented samples, and signed bodies to deliver.
 
 -- Filled by measure.py from test/vectors/documentation.jsonl.
 CREATE TABLE sample (name text PRIMARY KEY, content_type text, secret text, at timestamptz, body text, token text);
 
--- Stored as they are: neither compressed nor elsewhere, so that reading them costs next to nothing.
+-- Stored uncompressed in the table itself, so that reading them costs almost nothing.
 CREATE TABLE bodies (id bigint PRIMARY KEY, body text);
 CREATE TABLE resends (id bigint PRIMARY KEY, body text);
 ALTER TABLE bodies ALTER body SET STORAGE PLAIN;
@@ -23,7 +23,7 @@ CREATE FUNCTION make_bodies(first bigint, last bigint, with_resends boolean) RET
     INSERT INTO resends SELECT n, signed_body(n, 1) FROM generate_series(first, last) AS n WHERE with_resends;
 $$;
 
--- For the test of memory: by turns a new invoice, the same again, a form, an expired one.
+-- For the memory test, alternately: a new invoice, the same again, a form, an expired postback.
 CREATE FUNCTION mixed_body(n bigint) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE n % 4
                WHEN 0 THEN signed_body(n, 0)

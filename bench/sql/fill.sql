@@ -1,5 +1,5 @@
--- Rows that are merely there: copies of a delivered one with other ids and digests, and without the long texts, which
--- nothing reads. Triggers are off meanwhile.
+-- Rows that only fill the tables: copies of a delivered one with other ids and digests, without the long texts, which nothing
+-- reads. Triggers are disabled meanwhile.
 CREATE FUNCTION fill(first bigint, last bigint) RETURNS void
     LANGUAGE plpgsql SET session_replication_role = replica
 AS $$

@@ -1,5 +1,5 @@
--- What a merchant writes by hand with pgcrypto and jsonb: verify, then keep the invoice. It knows JSON only; no protection
--- from a token that is used again, from a failing order trigger or from a late delivery; floats are read as they come.
+-- A merchant's own solution with pgcrypto and jsonb: verify, then keep the invoice. It knows only JSON, and has no protection
+-- from a reused token, a failing order trigger or a late delivery. Floats are read as sent.
 CREATE EXTENSION pgcrypto;
 
 CREATE TYPE hand_postback AS (

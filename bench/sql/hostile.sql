@@ -1,14 +1,14 @@
--- Bodies of 1 MiB that cost as much as anybody could think of, and an honest one to compare them with.
+-- Bodies of 1 MiB that cost as much as anybody could invent, and an honest one to compare them with.
 CREATE TABLE hostile (place int GENERATED ALWAYS AS IDENTITY, name text PRIMARY KEY, content_type text, body text);
 ALTER TABLE hostile ALTER body SET STORAGE EXTERNAL, ALTER content_type SET STORAGE EXTERNAL;
 
--- The documented sample, signed, with one more member that fills it up to 1 MiB: `unit` again and again.
+-- The documented sample, signed, with one more member that fills it up to 1 MiB: `unit` repeated.
 CREATE FUNCTION frame() RETURNS text LANGUAGE sql STABLE AS
     $$SELECT left(cc_sample_postback('s3cret', expires_at => '2100-01-01')::jsonb::text, -1) || ', "x": '$$;
 CREATE FUNCTION filled(start text, unit text, stop text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT frame() || start || rtrim(repeat(unit, (1048576 - octet_length(frame() || start || stop || '}')) / octet_length(unit)), ',') || stop || '}'
 $$;
--- The same with units that differ: `unit` gets a number in place of each #.
+-- The same with different units: `unit` gets a number in place of each #.
 CREATE FUNCTION counted(start text, unit text, stop text) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT frame() || start || string_agg(replace(unit, '#', to_char(n, 'FM000000')), ',') || stop || '}'
       FROM generate_series(1, (1048576 - octet_length(frame() || start || stop || '}')) / (octet_length(replace(unit, '#', '123456')) + 1)) AS n
@@ -103,15 +103,15 @@ SELECT name, 'application/x-www-form-urlencoded', body FROM (VALUES
 INSERT INTO hostile (name, content_type, body)
 SELECT 'a content type of 1 MiB', 'application/json' || repeat(';a="\";', 149796), cc_sample_postback('s3cret', expires_at => '2100-01-01');
 
--- What is not 1 MiB by itself is filled up or cut: of JSON the white space counts like anything else.
+-- Bodies are filled up or cut to 1 MiB. In JSON white space counts like anything else.
 UPDATE hostile SET body = CASE WHEN content_type LIKE '%json' THEN rpad(body, 1048576 - octet_length(body) + length(body)) ELSE body END
  WHERE octet_length(body) < 1048576 AND content_type NOT LIKE '%;%';
 
--- The processor time that this backend has taken, in milliseconds, as the kernel accounts it.
+-- The processor time of this backend, in milliseconds, as the kernel accounts it.
 CREATE FUNCTION busy() RETURNS double precision LANGUAGE sql VOLATILE AS
     $$SELECT split_part(pg_read_file('/proc/self/schedstat'), ' ', 1)::double precision / 1e6$$;
 
--- Milliseconds for `statement`, which gets body and content type as $1 and $2: the least of three, each of at least 60 ms.
+-- Milliseconds for `statement`, which gets body and content type as $1 and $2: the minimum of three runs of at least 60 ms.
 CREATE FUNCTION cost(statement text, body text, content_type text) RETURNS double precision LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     least double precision;
@@ -131,7 +131,7 @@ BEGIN
 END
 $$;
 
--- The most memory that this backend has held since restart_peak(), in kilobytes.
+-- The peak memory of this backend since restart_peak(), in kilobytes.
 CREATE FUNCTION peak() RETURNS int LANGUAGE sql VOLATILE AS
     $$SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s+(\d+)')::int$$;
 CREATE PROCEDURE restart_peak() LANGUAGE plpgsql AS $$BEGIN COPY (SELECT 5) TO '/proc/self/clear_refs'; END$$;

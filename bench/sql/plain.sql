@@ -1,4 +1,4 @@
--- The yardstick: the same body into a table with one primary key.
+-- The baseline: the same body into a table with one primary key.
 CREATE TABLE plain (
     id           bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     received_at  timestamptz NOT NULL DEFAULT now(),
@@ -6,7 +6,7 @@ CREATE TABLE plain (
     body         text
 );
 
--- The same compressed as cc_inbox is, for whoever wonders how much of a ratio that makes.
+-- The same, compressed like cc_inbox, to show its part of a ratio.
 CREATE TABLE plain_lz4 (LIKE plain INCLUDING ALL);
 DO $$
 BEGIN

@@ -1,4 +1,4 @@
--- What a merchant writes in PL/Python with PyJWT.
+-- A merchant's own solution in PL/Python with PyJWT.
 CREATE EXTENSION plpython3u;
 
 CREATE TYPE pyjwt_postback AS (
@@ -6,7 +6,7 @@ CREATE TYPE pyjwt_postback AS (
     token_expires_at timestamptz, claims jsonb, payload jsonb
 );
 
--- The samples are of the past: their exp is compared here and not by PyJWT, which knows no other time than now.
+-- The samples are of the past: exp is compared here and not by PyJWT, which knows only the current time.
 CREATE FUNCTION pyjwt_verify(body text, secret text, at double precision) RETURNS pyjwt_postback
     LANGUAGE plpython3u IMMUTABLE
 AS $$

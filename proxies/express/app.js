@@ -1,16 +1,17 @@
-// POST /postback[/<project>]: hands the raw body to cc_receive() and answers what it says. Parses nothing, knows no secret.
+// POST /postback[/<project>]: passes the raw body to cc_receive() and sends back its answer. It parses nothing and knows no
+// secret.
 import express from 'express';
 import pg from 'pg';
 
 const RECEIVE = 'SELECT http_status, response::text FROM cc_receive($1::bytea, $2, $3)';
 
-// Short waits, so that an answer is out within 5 seconds whatever the database does.
+// Short timeouts, so that an answer is sent within 5 seconds whatever the database does.
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 8, connectionTimeoutMillis: 3000, keepAlive: true });
 pool.on('error', () => {}); // an idle connection was lost: the pool has dropped it, and the next request opens another one
 
 const app = express().disable('x-powered-by').disable('etag').enable('strict routing');
 
-// inflate: false answers 415 to a compressed body. type: every body is taken, whatever it claims to be; the database decides.
+// inflate: false answers 415 to a compressed body. type: every body is accepted, whatever its type; the database decides.
 app.post('/postback{/:project}', express.raw({ type: () => true, limit: '1mb', inflate: false }), async (req, res) => {
   const postback = [req.body ?? Buffer.alloc(0), req.get('Content-Type') ?? null, req.params.project ?? 'default'];
   const { rows: [answer] } = await pool.query(RECEIVE, postback); // no transaction around it: committed when this returns

@@ -10,7 +10,8 @@ from werkzeug.exceptions import HTTPException
 WORDS = {404: "Not found", 405: "Method not allowed", 413: "Body too large", 415: "Unsupported content encoding"}
 
 app = Flask(__name__)
-# Two tries of two seconds: an answer within 5 seconds, whatever the database does. Attempts given up are begun anew by the next request.
+# Two attempts of two seconds: an answer within 5 seconds, whatever the database does. The next request starts abandoned attempts
+# again.
 pool = ConnectionPool(os.environ.get("DATABASE_URL", ""), timeout=2, reconnect_timeout=2, kwargs={"autocommit": True, "connect_timeout": 2})
 logging.getLogger("psycopg.pool").disabled = True  # its warnings may quote the connection string
 

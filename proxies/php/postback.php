@@ -1,5 +1,6 @@
 <?php
-// POST /postback[/<project>]: hands the raw body to cc_receive() and answers what it says. Parses nothing, knows no secret.
+// POST /postback[/<project>]: passes the raw body to cc_receive() and sends back its answer. It parses nothing and knows no
+// secret.
 declare(strict_types=1);
 
 const LIMIT = 1024 * 1024;
@@ -14,7 +15,7 @@ function answer(int $status, string $json, string ...$headers): never
     exit($json);
 }
 
-// The @ keep libpq's messages out of the log: they may quote the connection string or the postback.
+// The @ keeps libpq's messages out of the log: they may quote the connection string or the postback.
 function receive(string $body, ?string $contentType, string $project): array|false
 {
     $db = @pg_pconnect(getenv('DATABASE_URL') ?: ''); // persistent: one connection a worker process
@@ -33,7 +34,7 @@ $_SERVER['REQUEST_METHOD'] === 'POST' || answer(405, '{"error":"Method not allow
 $body = file_get_contents('php://input', length: LIMIT + 1);
 strlen($body) <= LIMIT || answer(413, '{"error":"Body too large"}');
 strlen($body) >= (int) ($_SERVER['CONTENT_LENGTH'] ?? 0) || answer(400, '{"error":"Bad request"}'); // the client broke off
-// Header bytes beyond ASCII are read as Latin-1, as everywhere in HTTP, so that they are text for the database.
+// Header bytes beyond ASCII are read as Latin-1, as everywhere in HTTP, so that the database gets text.
 $contentType = iconv('ISO-8859-1', 'UTF-8', $_SERVER['CONTENT_TYPE'] ?? '') ?: null;
 $row = receive($body, $contentType, $match[1] ?? 'default');
 if (!$row) {

@@ -1,4 +1,5 @@
--- A statement that fails stands in the server's log: this one must not fail with the postback in it, so the usual reason is looked at first.
+-- The server's log shows a failed statement. So that this one does not fail with the postback in it, the usual cause is checked
+-- first.
 SHOW transaction_read_only \gset
 \if :transaction_read_only
   \echo 503 '{"error":"Service unavailable"}'

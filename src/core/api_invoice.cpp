@@ -36,7 +36,7 @@ class ElementReader {
   const Node* Find(std::string_view name) const noexcept { return document_.FindMember(document_.root(), name); }
   std::string_view TextOf(const Node& node) const noexcept { return document_.TextOf(node); }
 
-  // invoice_id is null in an answer to create; where there is no uuid it is one all the same.
+  // In an answer to create, invoice_id is null and uuid has the id. Without a uuid, invoice_id is read.
   bool ReadInvoiceId(std::string_view& id) const noexcept {
     const Node* node = Find("uuid");
     if (IsAbsent(node)) node = Find("invoice_id");
@@ -45,7 +45,7 @@ class ElementReader {
     return true;
   }
 
-  // A withdrawal has an INV- number as well, and must not pay an order. Where nothing is said it is an invoice.
+  // A withdrawal has an INV- number too, and must not pay an order. An element without a type is an invoice.
   bool IsWithdrawal() const noexcept {
     const Node* const type = Find("type");
     return !IsAbsent(type) && !(type->kind == Kind::kString && TextOf(*type) == "up");
@@ -71,8 +71,8 @@ class ElementReader {
     return true;
   }
 
-  // The code that postbacks have, such as USDT_TRC20, is currency.fullcode. Before a coin is chosen, currency may be null or
-  // without a code.
+  // currency.fullcode is the code that postbacks use, such as USDT_TRC20. Before the customer chooses a coin, currency may be
+  // null or have no code.
   bool ReadCurrency(std::string_view& currency) const noexcept {
     const Node* node = Find("currency");
     if (IsAbsent(node)) return true;

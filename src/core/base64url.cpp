@@ -5,13 +5,13 @@
 
 #include "core/no_postgres.hpp"
 
-// OpenSSL's decoder knows neither this alphabet nor the rule that the unused bits must be 0.
+// OpenSSL's decoder supports neither this alphabet nor the check that unused bits are 0.
 
 namespace cc {
 namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-constexpr std::uint32_t kInvalid = 0x80;  // above every value, and stays visible when values are or-ed
+constexpr std::uint32_t kInvalid = 0x80;  // above every value, and still set after values are or-ed
 
 constexpr auto kValues = [] {
   std::array<std::uint8_t, 256> values{};

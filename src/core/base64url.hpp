@@ -6,14 +6,14 @@
 
 namespace cc {
 
-/// Bytes that `length` characters decode to.
+/// Returns the number of bytes that `length` characters decode to.
 constexpr std::size_t Base64UrlDecodedSize(std::size_t length) noexcept { return length * 3 / 4; }
 
-/// Decodes into `out`, which holds Base64UrlDecodedSize(text.size()) bytes. False for any character outside the alphabet
-/// (padding and white space too), an impossible length, or unused bits that are not 0: one byte string has one spelling.
+/// Decodes into `out`, which holds Base64UrlDecodedSize(text.size()) bytes. Returns false for a character outside the alphabet
+/// (also padding and white space), an impossible length, or unused bits that are not 0. So each byte string has one spelling.
 bool Base64UrlDecode(std::string_view text, char* out) noexcept;
 
-/// Characters that `length` bytes encode to.
+/// Returns the number of characters that `length` bytes encode to.
 constexpr std::size_t Base64UrlEncodedSize(std::size_t length) noexcept { return (length * 4 + 2) / 3; }
 
 /// Encodes into `out`, which holds Base64UrlEncodedSize(bytes.size()) characters. No NUL is added.

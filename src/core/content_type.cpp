@@ -13,7 +13,7 @@ bool EqualsIgnoringCase(std::string_view text, std::string_view lower) noexcept 
                     [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + ('a' - 'A') : a) == b; });
 }
 
-// RFC 9110 section 5.6.2: what a type's and a parameter's name are made of.
+// RFC 9110 section 5.6.2: the characters of a type or of a parameter's name.
 bool IsToken(std::string_view text) noexcept {
   return !text.empty() && std::all_of(text.begin(), text.end(), [](char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
@@ -31,7 +31,7 @@ MediaType TypeOf(std::string_view type) noexcept {
   return MediaType::kUnsupported;
 }
 
-// The end of the parameter that begins `parameters`: the next semicolon outside a quoted string.
+// Returns the end of the first parameter: the next semicolon outside a quoted string.
 std::size_t ParameterEnd(std::string_view parameters) noexcept {
   bool quoted = false;
   for (std::size_t i = 0; i < parameters.size(); ++i) {

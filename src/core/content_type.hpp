@@ -8,8 +8,9 @@ namespace cc {
 
 enum class MediaType : std::uint8_t { kNone, kJson, kForm, kUnsupported };
 
-/// application/json, text/json and application/*+json are kJson, application/x-www-form-urlencoded is kForm, in any case and
-/// with any parameters, but a charset other than utf-8, utf8 or us-ascii makes it kUnsupported. kNone if empty or blank.
+/// Returns kJson for application/json, text/json and application/*+json, and kForm for application/x-www-form-urlencoded. Case
+/// and parameters do not matter, but a charset other than utf-8, utf8 or us-ascii gives kUnsupported. An empty or blank header
+/// gives kNone.
 MediaType ReadContentType(std::string_view header) noexcept;
 
 }  // namespace cc

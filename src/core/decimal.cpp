@@ -9,7 +9,7 @@
 namespace cc {
 namespace {
 
-// Far beyond every limit, and far from overflow when lengths are added to it.
+// Far beyond every limit, but adding lengths to it cannot overflow.
 constexpr std::int64_t kExponentCap = 1'000'000'000'000;
 
 bool IsDigit(char c) noexcept { return c >= '0' && c <= '9'; }
@@ -20,7 +20,7 @@ std::size_t DigitsAt(std::string_view text, std::size_t at) noexcept {
   return end - at;
 }
 
-// The parts of a number, as offsets. `length` is 0 if there is none.
+// The parts of a number, as offsets. `length` is 0 if there is no number.
 struct Spelling {
   std::size_t integer_at = 0, integer_length = 0, fraction_at = 0, fraction_length = 0;
   std::size_t exponent_at = 0, exponent_length = 0;  // digits only
@@ -31,8 +31,8 @@ struct Spelling {
 Spelling Spell(std::string_view text) noexcept {
   Spelling s;
   s.integer_at = !text.empty() && text[0] == '-' ? 1 : 0;
-  // No leading zeros: what follows one belongs to no number. It is not even looked at, or a megabyte of zeros would be looked
-  // at from each of them.
+  // Digits after a leading zero do not belong to the number. They are not scanned: a caller that tries every position would scan
+  // a megabyte of zeros from each of them.
   const bool begins_with_zero = s.integer_at < text.size() && text[s.integer_at] == '0';
   s.integer_length = begins_with_zero ? 1 : DigitsAt(text, s.integer_at);
   if (s.integer_length == 0) return s;
@@ -78,11 +78,11 @@ bool ParseDecimal(std::string_view text, Decimal& decimal) noexcept {
   decimal.exponent = power - fraction_length;
   decimal.scale = std::max<std::int64_t>(0, -decimal.exponent);
 
-  // Positions of the first and the last digit that is not 0, counted over both parts; the point stands before position `point`.
+  // Positions of the first and the last nonzero digit, counted over both parts. The decimal point is before position `point`.
   std::int64_t first = static_cast<std::int64_t>(std::min(decimal.integer_text.find_first_not_of('0'), s.integer_length));
   if (first == integer_length)
     first += static_cast<std::int64_t>(std::min(decimal.fraction_text.find_first_not_of('0'), s.fraction_length));
-  if (first == integer_length + fraction_length) {  // zero, also as 0e9999999999, which numeric would refuse
+  if (first == integer_length + fraction_length) {  // zero, also as 0e9999999999, which numeric rejects
     decimal.exponent = std::min<std::int64_t>(decimal.exponent, 0);
     return true;
   }
@@ -99,7 +99,7 @@ bool ParseDecimal(std::string_view text, Decimal& decimal) noexcept {
 
 bool Decimal::ToInt64(std::int64_t& value) const noexcept {
   std::int64_t result = 0;
-  // 10^18 has 19 digits; leading zeros (0.000113) are free.
+  // 10^18 has 19 digits; leading zeros (0.000113) do not count.
   for (const std::string_view part : {integer_text, fraction_text})
     for (const char c : part) {
       if (result >= 100'000'000'000'000'000) return false;

@@ -1,8 +1,8 @@
 // A parsed body (or a token's header or claims) as a flat list of nodes over one text buffer.
 //
-// Both parsers (json.hpp, form.hpp) write this form, everything else reads it: the six fields, the lenient invoice_info and
-// the jsonb that src/pg builds. It is plain data in memory that the caller gave, so nothing here allocates, and nothing has
-// a destructor that an ereport could jump over.
+// Both parsers (json.hpp, form.hpp) write this form. Its readers are the six fields, the lenient invoice_info, and the jsonb that
+// src/pg builds. It is plain data in memory of the caller. So nothing here allocates or has a destructor that an ereport could
+// skip.
 #pragma once
 
 #include <cstddef>
@@ -13,7 +13,7 @@ namespace cc {
 
 enum class Kind : std::uint8_t { kNull, kFalse, kTrue, kNumber, kString, kArray, kObject };
 
-/// One value or one member's name. An object's members follow it as name, value, name, value; an array's elements as values.
+/// A value, or the name of a member. After an object come its members as name, value, name, value; after an array its elements.
 struct Node {
   Kind kind : 8;
   std::uint32_t size : 24;  ///< kNumber, kString: bytes of text; kArray: elements; kObject: members
@@ -21,17 +21,18 @@ struct Node {
 };
 static_assert(sizeof(Node) == 8);
 
-/// Where a parser writes. `text` has room for the input and kTextPadding bytes more, `nodes` for `node_capacity` nodes.
+/// The memory that a parser writes to. `text` has room for the input and kTextPadding more bytes, `nodes` for `node_capacity`
+/// nodes.
 struct Workspace {
   char* text;
   Node* nodes;
   std::size_t node_capacity;
 };
 
-/// Bytes beyond the input: a terminating NUL, and what RapidJSON's SIMD loops read ahead.
+/// Bytes after the input: a terminating NUL, and the bytes that RapidJSON's SIMD loops read ahead.
 inline constexpr std::size_t kTextPadding = 32;
 
-/// What was parsed. Node 0 is the root. Strings are unescaped, numbers stand as they were sent.
+/// The result of a parser. Node 0 is the root. Strings are unescaped, numbers are spelled as they were sent.
 struct Document {
   const char* text = nullptr;
   const Node* nodes = nullptr;
@@ -39,9 +40,10 @@ struct Document {
 
   const Node& root() const noexcept { return nodes[0]; }
   std::string_view TextOf(const Node& node) const noexcept { return {text + node.at, node.size}; }
-  /// The node after `node` and all that is inside it.
+  /// Returns the node after `node` and everything inside it.
   const Node* After(const Node* node) const noexcept { return node->kind >= Kind::kArray ? nodes + node->at : node + 1; }
-  /// The value of the member `name` of `object`, the last one as in jsonb; nullptr if there is none, or it is no object.
+  /// Returns the value of a member of `object`, the last one of that name as in jsonb. Returns nullptr if there is none, or if
+  /// `object` is not an object.
   const Node* FindMember(const Node& object, std::string_view name) const noexcept {
     const Node* found = nullptr;
     if (object.kind != Kind::kObject) return found;

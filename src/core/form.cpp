@@ -1,5 +1,6 @@
 #include "core/form.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <cstring>
 
@@ -9,26 +10,44 @@
 namespace cc {
 namespace {
 
-// Decodes one name or value to `out`, which may be where it stands: decoded text is never longer. False if malformed.
-bool Decode(std::string_view encoded, char* out, std::size_t& size) noexcept {
-  char* const begin = out;
-  for (std::size_t i = 0; i < encoded.size(); ++i) {
-    if (encoded[i] == '+') {
+// Decodes a name or a value in place: decoded text is never longer. Returns false if malformed.
+bool Decode(char* text, std::size_t& size) noexcept {
+  char* out = text;
+  for (std::size_t i = 0; i < size; ++i) {
+    if (text[i] == '+') {
       *out++ = ' ';
-    } else if (encoded[i] != '%') {
-      *out++ = encoded[i];
+    } else if (text[i] != '%') {
+      *out++ = text[i];
     } else {
       unsigned byte = 0;
-      const char* const digits = encoded.data() + i + 1;
-      if (encoded.size() - i < 3 || std::from_chars(digits, digits + 2, byte, 16).ptr != digits + 2) return false;
+      const char* const digits = text + i + 1;
+      if (size - i < 3 || std::from_chars(digits, digits + 2, byte, 16).ptr != digits + 2) return false;
       *out++ = static_cast<char>(byte);
       i += 2;
     }
   }
-  size = static_cast<std::size_t>(out - begin);
-  const std::string_view decoded{begin, size};
-  return decoded.find('\0') == std::string_view::npos && IsUtf8(decoded);
+  size = static_cast<std::size_t>(out - text);
+  return true;
 }
+
+bool IsText(std::string_view bytes) noexcept { return bytes.find('\0') == std::string_view::npos && IsUtf8(bytes); }
+
+// Finds the next escape from a place on. The places only rise, so that all searches together read the form once.
+class EscapeFinder {
+ public:
+  explicit EscapeFinder(std::string_view form) noexcept : form_(form), percent_(form.find('%')), plus_(form.find('+')) {}
+
+  bool HasEscape(std::size_t begin, std::size_t end) noexcept {
+    if (percent_ < begin) percent_ = form_.find('%', begin);
+    if (plus_ < begin) plus_ = form_.find('+', begin);
+    return percent_ < end || plus_ < end;
+  }
+
+ private:
+  std::string_view form_;
+  std::size_t percent_;  // npos: there is none
+  std::size_t plus_;
+};
 
 }  // namespace
 
@@ -37,23 +56,25 @@ bool ParseForm(std::string_view form, const Workspace& workspace, Document& docu
   Node* const nodes = workspace.nodes;
   std::size_t count = 1;  // node 0 is the object
   std::uint32_t pairs = 0;
+  std::memmove(text, form.data(), form.size());
+  const bool is_text = IsText(form);  // then so is each part of it that has no escape
+  EscapeFinder escapes(form);
 
-  const auto add = [&](std::string_view encoded) {
-    const auto at = static_cast<std::size_t>(encoded.data() - form.data());
-    std::size_t size = 0;
-    if (!Decode(encoded, text + at, size)) return false;
-    nodes[count++] = Node{Kind::kString, static_cast<std::uint32_t>(size) & 0xFFFFFF, static_cast<std::uint32_t>(at)};
+  const auto add = [&](std::size_t begin, std::size_t end) {
+    std::size_t size = end - begin;
+    const bool is_escaped = escapes.HasEscape(begin, end);
+    if (is_escaped && !Decode(text + begin, size)) return false;
+    if ((is_escaped || !is_text) && !IsText({text + begin, size})) return false;
+    nodes[count++] = Node{Kind::kString, static_cast<std::uint32_t>(size) & 0xFFFFFF, static_cast<std::uint32_t>(begin)};
     return true;
   };
 
-  for (std::size_t begin = 0; begin < form.size();) {
-    const std::size_t end = std::min(form.find('&', begin), form.size());
-    const std::string_view pair = form.substr(begin, end - begin);
-    begin = end + 1;
-    if (pair.empty()) continue;
+  for (std::size_t begin = 0, end = 0; begin < form.size(); begin = end + 1) {
+    end = std::min(form.find('&', begin), form.size());
+    if (begin == end) continue;
     if (++pairs > kMaxFormPairs || count + 2 > workspace.node_capacity) return false;
-    const std::size_t equals = std::min(pair.find('='), pair.size());
-    if (!add(pair.substr(0, equals)) || !add(pair.substr(std::min(equals + 1, pair.size())))) return false;
+    const std::size_t equals = begin + std::min(form.substr(begin, end - begin).find('='), end - begin);
+    if (!add(begin, equals) || !add(std::min(equals + 1, end), end)) return false;
   }
   nodes[0] = Node{Kind::kObject, pairs & 0xFFFFFF, static_cast<std::uint32_t>(count)};
   document = Document{text, nodes, count};

@@ -15,13 +15,13 @@ namespace {
 
 const unsigned char* Bytes(std::string_view text) noexcept { return reinterpret_cast<const unsigned char*>(text.data()); }
 
-// OpenSSL queues what went wrong for this thread. PostgreSQL's own TLS code shares that queue, so ours never stays in it.
+// OpenSSL queues errors for each thread. PostgreSQL's own TLS code uses the same queue, so no error of ours stays there.
 bool Succeeded(int result) noexcept {
   if (result != 1) ERR_clear_error();
   return result == 1;
 }
 
-// False if memory ran out while OpenSSL set itself up. To fetch anything then is a crash (OpenSSL 3.0).
+// Returns false if memory ran out while OpenSSL initialized itself. Fetching an algorithm after that crashes (OpenSSL 3.0).
 bool IsOpenSslReady() noexcept { return OSSL_LIB_CTX_get0_global_default() != nullptr; }
 
 EVP_MAC_CTX* NewContext() noexcept {
@@ -68,7 +68,7 @@ bool HmacSha256::SetKey(std::string_view key) noexcept {
 
 bool HmacSha256::Compute(std::string_view key, std::string_view message, Sha256& digest) noexcept {
   std::size_t size = 0;
-  // Without a key EVP_MAC_init starts over with the one it has.
+  // Without a key, EVP_MAC_init starts again with the previous key.
   const bool ready = HasKey(key) ? Succeeded(EVP_MAC_init(context_, nullptr, 0, nullptr)) : SetKey(key);
   if (ready && Succeeded(EVP_MAC_update(context_, Bytes(message), message.size())) &&
       Succeeded(EVP_MAC_final(context_, digest.data(), &size, digest.size())) && size == digest.size())
@@ -82,7 +82,7 @@ bool EqualInConstantTime(std::string_view a, std::string_view b) noexcept {
 }
 
 bool ComputeSha256(std::string_view bytes, Sha256& digest) noexcept {
-  // EVP_sha256() is looked up again at each call; fetched once, a short digest takes half the time.
+  // EVP_sha256() is looked up at each call. Fetching it once halves the time of a short digest.
   static EVP_MD* sha256 = nullptr;
   if (sha256 == nullptr && IsOpenSslReady()) sha256 = EVP_MD_fetch(nullptr, "SHA256", nullptr);
   return Succeeded(sha256 != nullptr && EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, sha256, nullptr) == 1);

@@ -11,8 +11,8 @@ namespace cc {
 
 using Sha256 = std::array<unsigned char, 32>;
 
-/// Computes HMACs. Keeps OpenSSL's context, and with it the last key, so that the next call with the same key is cheap;
-/// the key it kept is wiped when another one comes and when the object dies. Not thread-safe: one a backend.
+/// Computes HMACs. It keeps OpenSSL's context with the last key, so that the next call with the same key is cheap. A new key and
+/// the destructor overwrite the kept key. Not thread-safe: use one in each backend.
 class HmacSha256 {
  public:
   HmacSha256() noexcept = default;
@@ -20,7 +20,8 @@ class HmacSha256 {
   HmacSha256(const HmacSha256&) = delete;
   HmacSha256& operator=(const HmacSha256&) = delete;
 
-  /// False only if OpenSSL fails (out of memory, or a FIPS provider that refuses): never a wrong digest.
+  /// Computes an HMAC. Returns false only if OpenSSL fails (out of memory, or a FIPS provider that refuses), never with a wrong
+  /// digest.
   [[nodiscard]] bool Compute(std::string_view key, std::string_view message, Sha256& digest) noexcept;
 
  private:
@@ -29,16 +30,16 @@ class HmacSha256 {
   void ForgetKey() noexcept;
   void DropContext() noexcept;
 
-  static constexpr std::size_t kLongestKeptKey = 256;  // a longer key is set anew each time
+  static constexpr std::size_t kLongestKeptKey = 256;  // a longer key is set again at each call
   evp_mac_ctx_st* context_ = nullptr;
   std::array<char, kLongestKeptKey> key_{};
   std::size_t key_size_ = 0;  // 0: no key is kept
 };
 
-/// True if they are equal, in time that does not depend on where they differ.
+/// Compares in time that does not depend on where `a` and `b` differ.
 bool EqualInConstantTime(std::string_view a, std::string_view b) noexcept;
 
-/// SHA-256 of `bytes`. False only if OpenSSL fails.
+/// Computes SHA-256. Returns false only if OpenSSL fails.
 [[nodiscard]] bool ComputeSha256(std::string_view bytes, Sha256& digest) noexcept;
 
 }  // namespace cc

@@ -1,5 +1,5 @@
-// The columns of cc_invoice: one list, from which everything else is made. The table, its comments and its migration
-// (sql/setup.sql), reading invoice_info, INSERT, merge and UPDATE (src/pg/invoice.cpp).
+// The columns of cc_invoice. Everything else is made from this list: the table, its comments and its migration (sql/setup.sql),
+// the reading of invoice_info, and INSERT, merge and UPDATE (src/pg/invoice.cpp).
 #pragma once
 
 #include <array>
@@ -11,7 +11,7 @@
 
 namespace cc {
 
-/// How a member of invoice_info is read, and the column's type in SQL. What cannot be read is NULL: see invoice_info.hpp.
+/// How a member of invoice_info is read, and the SQL type of the column. An unreadable member gives NULL: see invoice_info.hpp.
 enum class ColumnKind : std::uint8_t { kText, kNumber, kTime, kTestMode, kTextList, kJson };
 
 struct InvoiceColumn {
@@ -19,11 +19,11 @@ struct InvoiceColumn {
   ColumnKind kind;
   ColumnGroup group;
   bool not_null;
-  std::string_view member;  ///< of invoice_info, such as "currency.network.code"; empty: it does not come from there
+  std::string_view member;  ///< of invoice_info, such as "currency.network.code"; empty: not from invoice_info
   std::string_view comment;
 };
 
-/// In the order of the table. A later release adds at the end.
+/// In the order of the table. A later release adds columns at the end.
 inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"project", ColumnKind::kText, ColumnGroup::kKey, true, "", "the name of a cc_project"},
     {"invoice_id", ColumnKind::kText, ColumnGroup::kKey, true, "", "without INV-; unique in its project"},
@@ -32,11 +32,12 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"amount_crypto", ColumnKind::kNumber, ColumnGroup::kMoney, true, "",
      "paid amount in the cryptocurrency, the field amount_crypto"},
     {"currency", ColumnKind::kText, ColumnGroup::kMoney, true, "", "the field currency, such as USDT_TRC20"},
-    {"paid_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "", "time of receipt of what first said paid; set once"},
+    {"paid_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "",
+     "time of receipt of the first postback that says paid; set once"},
     {"is_test", ColumnKind::kTestMode, ColumnGroup::kDetail, false, "test_mode",
      "invoice_info.test_mode: no money moved; NULL where unknown, as in a form"},
     {"payment", ColumnKind::kText, ColumnGroup::kOwn, false, "",
-     "amount_paid against amount_to_pay: exact, under or over; NULL where unknown"},
+     "amount_paid compared with amount_to_pay: exact, under or over; NULL where unknown"},
     {"invoice_status", ColumnKind::kText, ColumnGroup::kStatus, false, "invoice_status",
      "invoice_info.invoice_status: success once confirmed"},
     {"payment_status", ColumnKind::kText, ColumnGroup::kStatus, false, "status",
@@ -69,7 +70,7 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"created_at", ColumnKind::kTime, ColumnGroup::kDetail, false, "created", "invoice_info.created"},
     {"expires_at", ColumnKind::kTime, ColumnGroup::kDetail, false, "expiry_date", "invoice_info.expiry_date"},
     {"finished_at", ColumnKind::kTime, ColumnGroup::kDetail, false, "date_finished",
-     "invoice_info.date_finished: when the service took it for paid"},
+     "invoice_info.date_finished: when the service regarded it as paid"},
     {"info", ColumnKind::kJson, ColumnGroup::kPersonal, false, "", "invoice_info as it came"},
     {"token_expires_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "",
      "exp of the newest postback; -infinity before the first"},
@@ -77,25 +78,25 @@ inline constexpr auto kInvoiceColumns = std::to_array<InvoiceColumn>({
     {"updated_at", ColumnKind::kTime, ColumnGroup::kOwn, true, "",
      "time of receipt of the last postback or answer that was applied"},
     {"amounts_expire_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "",
-     "exp of the postback that the amounts are from; -infinity: of an answer"},
+     "exp of the postback that gave the amounts; -infinity: an answer gave them"},
     {"invoice_type", ColumnKind::kText, ColumnGroup::kDetail, false, "type", "invoice_info.type"},
     {"expected_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "",
-     "first cc_import(): no postback changes amount_to_pay* since"},
+     "time of the first cc_import(); since then no postback changes amount_to_pay*"},
     {"imported_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "",
-     "last cc_import() that said more than created: newer than all postbacks before"},
+     "time of the last cc_import() whose status was not just created; it is newer than all earlier postbacks"},
     {"erased_at", ColumnKind::kTime, ColumnGroup::kOwn, false, "",
-     "when cc_erase() took address, tx_list and info away, for good"},
+     "when cc_erase() erased address, tx_list and info, which stay NULL"},
 });
 inline constexpr std::size_t kInvoiceColumnCount = kInvoiceColumns.size();
 
-/// The index of a column; a name that is not in the list does not compile.
+/// Returns the index of a column. A name that is not in the list does not compile.
 consteval std::size_t InvoiceColumnIndex(std::string_view name) {
   for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
     if (kInvoiceColumns[i].name == name) return i;
   throw "no such column";
 }
 
-/// The column's type in SQL.
+/// Returns the SQL type of a column.
 constexpr const char* SqlTypeOf(ColumnKind kind) noexcept {
   switch (kind) {
     case ColumnKind::kText: return "text";

@@ -12,7 +12,7 @@ namespace {
 
 constexpr bool IsPath(std::string_view member) noexcept { return member.find('.') != std::string_view::npos; }
 
-// Indices of the columns that are a member of their own, sorted by its name, for a binary search.
+// Indices of the columns that are direct members, sorted by member name for a binary search.
 constexpr std::size_t kMemberCount =
     static_cast<std::size_t>(std::count_if(kInvoiceColumns.begin(), kInvoiceColumns.end(), [](const InvoiceColumn& column) {
       return !column.member.empty() && !IsPath(column.member);
@@ -28,7 +28,7 @@ constexpr auto kByMember = [] {
   return order;
 }();
 
-// The column that is this member; kInvoiceColumnCount if there is none.
+// Returns the column of this member; kInvoiceColumnCount if there is none.
 std::size_t ColumnOf(std::string_view member) noexcept {
   const auto found = std::lower_bound(kByMember.begin(), kByMember.end(), member, [](std::size_t column, std::string_view name) {
     return kInvoiceColumns[column].member < name;
@@ -36,7 +36,7 @@ std::size_t ColumnOf(std::string_view member) noexcept {
   return found != kByMember.end() && kInvoiceColumns[*found].member == member ? *found : kInvoiceColumnCount;
 }
 
-// The value at the end of a path such as "currency.network.code"; nullptr if it leads nowhere.
+// Returns the value at the end of a path such as "currency.network.code"; nullptr if there is none.
 const Node* FindPath(const Document& document, const Node& object, std::string_view path) noexcept {
   const Node* node = &object;
   while (node != nullptr && !path.empty()) {
@@ -49,7 +49,7 @@ const Node* FindPath(const Document& document, const Node& object, std::string_v
 
 bool IsText(const Node& node) noexcept { return node.kind == Kind::kString || node.kind == Kind::kNumber; }
 
-// Reads exactly `length` digits at the front of `text` and takes them off it.
+// Reads exactly `length` digits at the beginning of `text` and removes them.
 bool TakeNumber(std::string_view& text, std::size_t length, int& value) noexcept {
   if (text.size() < length || text.substr(0, length).find_first_not_of("0123456789") != std::string_view::npos) return false;
   std::from_chars(text.data(), text.data() + length, value);
@@ -63,7 +63,7 @@ bool TakeOne(std::string_view& text, std::string_view allowed) noexcept {
   return true;
 }
 
-// ".222439" and the like, in microseconds.
+// Reads ".222439" and the like, in microseconds.
 bool TakeFraction(std::string_view& text, int& microseconds) noexcept {
   microseconds = 0;
   if (!TakeOne(text, ".")) return true;

@@ -1,4 +1,4 @@
-// invoice_info, read leniently: decoration never costs a payment. What cannot be read is absent, whatever it is.
+// invoice_info, read leniently: a descriptive member never costs a payment. An unreadable member is absent, whatever it is.
 #pragma once
 
 #include <array>
@@ -12,32 +12,32 @@
 
 namespace cc {
 
-/// The values of kInvoiceColumns that come from invoice_info; nullptr where the member is absent. Of a member that comes twice
-/// the last one counts, as in jsonb.
+/// The values of kInvoiceColumns that come from invoice_info; nullptr where the member is absent. If a member comes twice, the
+/// last one counts, as in jsonb.
 using InvoiceInfo = std::array<const Node*, kInvoiceColumnCount>;
 
-/// Finds the members of `info`, any node of `document`; all are absent unless it is an object.
+/// Finds the members of `info`, any node of `document`. All are absent unless it is an object.
 InvoiceInfo ReadInvoiceInfo(const Document& document, const Node& info) noexcept;
 
-// Each reads one value and returns false if it is not what the column takes.
+// Each of these reads one value, and returns false if the column cannot hold it.
 
-/// A string that is not empty.
+/// Reads a string that is not empty.
 bool ReadText(const Document& document, const Node& node, std::string_view& text) noexcept;
 
-/// A number, or a string that spells one, of at most kMaxDigits digits on either side of the point.
+/// Reads a number, or a string that spells one, of at most kMaxDigits digits on either side of the point.
 bool ReadNumber(const Document& document, const Node& node, Decimal& decimal) noexcept;
 
-/// Whether test_mode marks a test payment. false, 0, "false" and "0" are a real one; anything else but null is a test.
+/// Reads test_mode: false, 0, "false" and "0" are a real payment, any other value but null is a test.
 bool ReadTestMode(const Document& document, const Node& node, bool& is_test) noexcept;
 
-/// True unless invoice_status is there, is not null, and is anything but the string success.
+/// Returns true if invoice_status is absent, null or the string success.
 bool ConfirmsSuccess(const Document& document, const Node* invoice_status) noexcept;
 
-/// "YYYY-MM-DD HH:MI:SS" with an optional fraction (rounded down to microseconds), T instead of the blank, and a trailing Z or
-/// +00:00 allowed: read as UTC, in microseconds since 1970. Years 1 to 9999.
+/// Reads "YYYY-MM-DD HH:MI:SS" as UTC, in microseconds since 1970; years 1 to 9999. Allowed are a fraction (rounded down to
+/// microseconds), T instead of the blank, and Z or +00:00 at the end.
 bool ReadTime(const Document& document, const Node& node, std::int64_t& microseconds) noexcept;
 
-/// True for a non-empty array of strings; its elements are the node.size nodes that follow it.
+/// Returns true for a non-empty array of strings. Its elements are the node.size nodes after it.
 bool IsTextList(const Document& document, const Node& node) noexcept;
 
 }  // namespace cc

@@ -12,14 +12,14 @@
 namespace cc {
 namespace {
 
-// RapidJSON's reader keeps a small frame for each open bracket on a stack of its own. With the depth capped that stack never
-// outgrows one small block, so it gets just that and never the heap.
+// RapidJSON's reader keeps a small frame for each open bracket on its own stack. The depth limit keeps that stack within one
+// small block, so it never needs the heap.
 constexpr std::size_t kReaderStack = 2048;
 
 class FixedAllocator {
  public:
   [[maybe_unused]] static constexpr bool kNeedFree = false;
-  void* Realloc(void* old, std::size_t, std::size_t size) {  // the reader's stack asks for its first block this way too
+  void* Realloc(void* old, std::size_t, std::size_t size) {  // the reader's stack asks for its first block here too
     if (old != nullptr || size > sizeof(block_)) throw std::bad_alloc();
     return block_;
   }
@@ -40,7 +40,7 @@ class NodeWriter {
   bool Bool(bool value) noexcept { return Add(value ? Kind::kTrue : Kind::kFalse, 0, 0); }
   bool RawNumber(const char* number, rapidjson::SizeType length, bool) noexcept {
     const auto at = static_cast<std::uint32_t>(number - text_);
-    // Masked (see ParseJson): the number's length stands in the original.
+    // In a masked text (see ParseJson) the original has the length of the number.
     if (!original_.empty()) length = static_cast<rapidjson::SizeType>(NumberLength(original_.substr(at)));
     return Add(Kind::kNumber, length, at);
   }
@@ -53,7 +53,7 @@ class NodeWriter {
   bool EndObject(rapidjson::SizeType members) noexcept { return Close(members); }
   bool StartArray() noexcept { return Open(Kind::kArray); }
   bool EndArray(rapidjson::SizeType elements) noexcept { return Close(elements); }
-  // Numbers come as text; these are never called.
+  // Numbers come as text, so these are never called.
   bool Int(int) noexcept { return false; }
   bool Uint(unsigned) noexcept { return false; }
   bool Int64(std::int64_t) noexcept { return false; }
@@ -63,7 +63,8 @@ class NodeWriter {
   std::size_t count() const noexcept { return count_; }
 
  private:
-  // What only an escape can bring in: a NUL, or the three bytes (ED A0..BF xx) that RapidJSON makes of a lone low surrogate.
+  // Returns false for characters that only an escape can give: a NUL, or the bytes ED A0..BF xx that RapidJSON makes of a lone
+  // low surrogate.
   static bool IsPlainText(const char* string, std::size_t length) noexcept {
     if (std::memchr(string, '\0', length) != nullptr) return false;
     const char* const end = string + length;
@@ -112,8 +113,8 @@ void Copy(std::string_view json, char* text) noexcept {
   std::memset(text + json.size(), 0, kTextPadding);
 }
 
-// RapidJSON's SIMD loops let U+001A to U+001F pass in strings (they compare with 0x19 where 0x1F is meant). Raw, as they are
-// looked for here, these characters stand nowhere in JSON.
+// RapidJSON's SIMD loops accept U+001A to U+001F in strings: they compare with 0x19 instead of 0x1F. JSON allows these characters
+// nowhere in raw form.
 bool HasControlCharacterThatRapidJsonMisses(const char* text, std::size_t size) noexcept {
   using Block = unsigned char __attribute__((vector_size(16)));
   static_assert(kTextPadding >= sizeof(Block), "the last block reaches into the padding, which is zeros");
@@ -127,8 +128,8 @@ bool HasControlCharacterThatRapidJsonMisses(const char* text, std::size_t size) 
   return std::memcmp(&found, &none, sizeof(found)) != 0;
 }
 
-// Writes every number as a 0 and blanks of the same length. False for a sign or a point that belongs to no number: beside a
-// masked number it could make another one, as in 1.-1 or --1.
+// Overwrites every number with a 0 and blanks of the same length. Returns false for a sign or a point outside a number: beside a
+// masked number it could make another number, as in 1.-1 or --1.
 bool MaskNumbers(char* text, std::size_t size) noexcept {
   const char* const end = text + size;
   for (char* p = text; p < end;) {
@@ -153,9 +154,9 @@ bool MaskNumbers(char* text, std::size_t size) noexcept {
 
 bool ParseJson(std::string_view json, const Workspace& workspace, Document& document) noexcept try {
   if (json.empty() || json.size() > kMaxJsonLength) return false;
-  // RapidJSON takes a NUL for the end of its input; nothing may hide behind one.
+  // RapidJSON ends its input at a NUL; nothing may be hidden after one.
   if (std::memchr(json.data(), '\0', json.size()) != nullptr) return false;
-  // Without an escape a string is what was sent, and that is valid already.
+  // Without an escape, strings are the bytes that were sent, which are valid already.
   const bool has_escapes = std::memchr(json.data(), '\\', json.size()) != nullptr;
   char* const text = workspace.text;
   Copy(json, text);
@@ -165,8 +166,8 @@ bool ParseJson(std::string_view json, const Workspace& workspace, Document& docu
   std::size_t count = writer.count();
 
   if (error == rapidjson::kParseErrorNumberTooBig) {
-    // RapidJSON refuses numbers that no double holds (1e400), also where it keeps them as text; RFC 8259 allows them. Hide
-    // all numbers from it, and put them back afterwards. No honest body comes here, and a hostile one pays twice, not more.
+    // RapidJSON refuses numbers that no double holds (1e400), even where it keeps them as text, but RFC 8259 allows them. So all
+    // numbers are masked, and restored afterwards. No honest body needs this. For a hostile one it doubles the cost at most.
     Copy(json, text);
     if (!MaskNumbers(text, json.size())) return false;
     NodeWriter masked(workspace, json, has_escapes);
@@ -181,7 +182,7 @@ bool ParseJson(std::string_view json, const Workspace& workspace, Document& docu
   document = Document{text, workspace.nodes, count};
   return true;
 } catch (...) {
-  return false;  // RAPIDJSON_ASSERT or FixedAllocator: neither is known to be reachable, and either way it is not verified
+  return false;  // RAPIDJSON_ASSERT or FixedAllocator: no input is known to reach them, and the body stays unverified
 }
 
 }  // namespace cc

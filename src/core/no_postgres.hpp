@@ -1,5 +1,5 @@
-// Include this last in every file of src/core: the core knows no PostgreSQL. Were postgres.h to come in, palloc and ereport
-// would be a keystroke away, and an ereport that jumps over a live C++ object is undefined behaviour.
+// Include this last in every file of src/core. With postgres.h, code here could call palloc and ereport, and an ereport that
+// skips the destructor of a C++ object is undefined behaviour.
 #ifdef PG_VERSION_NUM
 #error "src/core must not include a PostgreSQL header"
 #endif

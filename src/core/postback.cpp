@@ -10,17 +10,21 @@
 namespace cc {
 namespace {
 
-enum Name : std::size_t { kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kToken, kInvoiceInfo, kNames };
-constexpr std::array<std::string_view, kNames> kFieldNames{"status",   "invoice_id", "amount_crypto", "currency",
-                                                           "order_id", "token",      "invoice_info"};
+// invoice_info comes first, since a form repeats it.
+enum Name : std::size_t { kInvoiceInfo, kStatus, kInvoiceId, kAmountCrypto, kCurrency, kOrderId, kToken, kNames };
+constexpr std::array<std::string_view, kNames> kFieldNames{"invoice_info", "status",   "invoice_id", "amount_crypto",
+                                                           "currency",     "order_id", "token"};
 
-// The values of the known members, and whether one came twice.
+// The values of the known members, and whether a member came twice.
 struct Members {
   std::array<const Node*, kNames> values{};  // nullptr: absent
   bool duplicate = false;
 };
 
-bool IsJsonObject(std::string_view text) noexcept { return Trim(text).starts_with('{'); }
+bool IsJsonObject(std::string_view text) noexcept {
+  const bool may_be = !text.empty() && (text.front() == '{' || static_cast<unsigned char>(text.front()) <= ' ');
+  return may_be && Trim(text).starts_with('{');
+}
 
 Members FindMembers(const Document& document, Format format) noexcept {
   Members members;
@@ -32,7 +36,7 @@ Members FindMembers(const Document& document, Format format) noexcept {
       if (members.values[i] == nullptr) {
         members.values[i] = name + 1;
       } else if (i == kInvoiceInfo && format == Format::kForm) {
-        // A form repeats invoice_info once a key of the object that it flattened. One that is JSON says more.
+        // A form repeats invoice_info for each key of the flattened object. A value that is JSON has more information.
         if (IsJsonObject(document.TextOf(name[1])) && !IsJsonObject(document.TextOf(*members.values[i])))
           members.values[i] = name + 1;
       } else {
@@ -46,7 +50,7 @@ Members FindMembers(const Document& document, Format format) noexcept {
 
 bool IsAbsent(const Node* node) noexcept { return node == nullptr || node->kind == Kind::kNull; }
 
-// Reads the fields in the order of precedence of what may be wrong with them.
+// Reads the fields. The first fault by order of precedence is the reason.
 class FieldReader {
  public:
   FieldReader(const Document& document, const Members& members) noexcept : document_(document), members_(members) {}
@@ -64,7 +68,7 @@ class FieldReader {
   }
 
  private:
-  // Empty when absent, null, or neither text nor number.
+  // Returns an empty text for an absent or null member, and for one that is neither text nor number.
   std::string_view Text(Name name) const noexcept {
     const Node* const node = members_.values[name];
     return node != nullptr && (node->kind == Kind::kString || node->kind == Kind::kNumber) ? document_.TextOf(*node)
@@ -111,7 +115,7 @@ Reason ReadBody(const Request& request, const Workspace& workspace, Postback& po
                                                                                             : Reason::kInvalidJson;
 }
 
-// A string `id` or `uuid` binds the token to the invoice that it names. A number, or anything else, binds nothing.
+// A string `id` or `uuid` binds the token to that invoice. Any other value binds it to none.
 enum class Binding : std::uint8_t { kNone, kThisInvoice, kAnotherInvoice };
 
 Binding BindingOf(const Document& claims, std::string_view invoice_id) noexcept {

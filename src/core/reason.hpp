@@ -9,7 +9,7 @@
 
 namespace cc {
 
-/// Why a postback is rejected. Up to kInvoiceMismatch in the order of precedence; the inbox adds the last three.
+/// Why a postback is rejected, in order of precedence up to kInvoiceMismatch. The inbox adds the last three.
 enum class Reason : std::uint8_t {
   kVerified,
   kEmptyBody,
@@ -35,7 +35,7 @@ enum class Reason : std::uint8_t {
   kCount
 };
 
-/// `message` is for outsiders: short, ASCII, without a character that JSON escapes. Of a token it never says what is wrong.
+/// `message` is for outsiders: short, ASCII, without a character that JSON escapes. It never says what is wrong with a token.
 struct HttpAnswer {
   int status;
   std::string_view message;
@@ -74,7 +74,7 @@ inline constexpr auto kReasons = std::to_array<ReasonEntry>({
     {Reason::kUnknownProject, "unknown_project", {404, "Unknown project"}},
 });
 
-/// True if the table has each reason once, in the order of the enumeration, so that it can be indexed by one.
+/// Returns true if the table has each reason once, in the order of the enumeration, so that a reason can be the index.
 constexpr bool ListsEachReason() noexcept {
   for (std::size_t i = 0; i < kReasons.size(); ++i)
     if (kReasons[i].reason != static_cast<Reason>(i)) return false;
@@ -82,10 +82,10 @@ constexpr bool ListsEachReason() noexcept {
 }
 static_assert(ListsEachReason());
 
-/// The reason's word in SQL, such as "bad_signature"; nullptr for kVerified.
+/// Returns the SQL word of a reason, such as "bad_signature"; nullptr for kVerified.
 constexpr const char* ReasonWord(Reason reason) noexcept { return kReasons[static_cast<std::size_t>(reason)].word; }
 
-/// The reason with this word; kVerified for any other text.
+/// Returns the reason of a word; kVerified for any other text.
 constexpr Reason ReasonFrom(std::string_view word) noexcept {
   for (const ReasonEntry& entry : kReasons)
     if (entry.word != nullptr && word == entry.word) return entry.reason;
@@ -100,15 +100,15 @@ inline constexpr std::array<const char*, static_cast<std::size_t>(State::kCount)
 
 constexpr const char* StateWord(State state) noexcept { return kStateWords[static_cast<std::size_t>(state)]; }
 
-/// The state with this word; nothing for any other text.
+/// Returns the state of a word; nothing for any other text.
 constexpr std::optional<State> StateFrom(std::string_view word) noexcept {
   for (std::size_t i = 0; i < kStateWords.size(); ++i)
     if (word == kStateWords[i]) return static_cast<State>(i);
   return std::nullopt;
 }
 
-/// The HTTP answer for a row of cc_inbox. A row that is not rejected is safe in the database: 200. An unknown reason answers as
-/// a bad token does.
+/// Returns the HTTP answer for a row of cc_inbox: 200 unless it is rejected, because the postback is safe in the database. An
+/// unknown reason is answered like a bad token.
 constexpr HttpAnswer HttpAnswerFor(std::string_view state, std::string_view reason) noexcept {
   if (StateFrom(state) != State::kRejected) return kReceivedAnswer;
   const Reason known = ReasonFrom(reason);

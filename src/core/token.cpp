@@ -15,11 +15,11 @@ namespace {
 constexpr std::int64_t kMicrosecondsPerSecond = 1'000'000;
 constexpr std::int64_t kYear10000 = 253'402'300'800;  // seconds: the first moment after the year 9999
 
-// The shortest member is `"":0,`: five bytes, but for the last.
+// The shortest member is `"":0,`: five bytes, except for the last member.
 constexpr std::size_t kMaxMembers = Base64UrlDecodedSize(kMaxTokenLength) / 5 + 1;
 
 bool HasDuplicateMember(const Document& object) noexcept {
-  std::array<std::uint32_t, kMaxMembers> names;  // indices of nodes; left uninitialised, as most tokens have two members
+  std::array<std::uint32_t, kMaxMembers> names;  // indices of nodes; left uninitialized, as most tokens have two members
   std::size_t count = 0;
   const Node* const end = object.nodes + object.root().at;
   for (const Node* name = object.nodes + 1; name < end; name = object.After(name + 1)) {
@@ -32,7 +32,7 @@ bool HasDuplicateMember(const Document& object) noexcept {
   return std::adjacent_find(names.begin(), last, [&](std::uint32_t a, std::uint32_t b) { return text(a) == text(b); }) != last;
 }
 
-// Decodes one part of the token and reads it as an object without a duplicate member.
+// Decodes a part of the token and reads it as an object without duplicate members.
 bool ParsePart(std::string_view part, const Workspace& workspace, Document& document) noexcept {
   std::array<char, Base64UrlDecodedSize(kMaxTokenLength)> decoded;
   if (part.size() > kMaxTokenLength || !Base64UrlDecode(part, decoded.data())) return false;
@@ -47,17 +47,17 @@ bool IsSupported(const Document& header) noexcept {
          header.FindMember(header.root(), "crit") == nullptr && (b64 == nullptr || b64->kind == Kind::kTrue);
 }
 
-// A NumericDate (RFC 7519 section 2), which may have a fraction, in microseconds, rounded up and capped at either end.
+// Reads a NumericDate (RFC 7519 section 2), possibly with a fraction, in microseconds, rounded up and capped at both ends.
 bool ReadNumericDate(const Document& claims, const Node& node, Microseconds& microseconds) noexcept {
   Decimal decimal;
   if (node.kind != Kind::kNumber || !ParseDecimal(claims.TextOf(node), decimal)) return false;
   microseconds = 0;
   if (decimal.IsZero()) return true;
-  if (decimal.integer_digits > 18) {  // beyond any time that PostgreSQL has, with any leeway: how far does not matter
+  if (decimal.integer_digits > 18) {  // beyond every time of PostgreSQL, with any leeway; the distance does not matter
     microseconds = decimal.negative ? -kEndOfTime : kEndOfTime;
     return true;
   }
-  // Take the digits down to the sixth decimal; of what follows it only matters whether there is anything.
+  // Reads the digits down to the sixth decimal. For the rest it only matters whether a digit is nonzero.
   auto place = static_cast<std::int64_t>(decimal.integer_text.size() + decimal.fraction_text.size()) - 1 + decimal.exponent;
   bool has_more = false;
   for (const std::string_view part : {decimal.integer_text, decimal.fraction_text})
@@ -71,7 +71,7 @@ bool ReadNumericDate(const Document& claims, const Node& node, Microseconds& mic
   if (microseconds != 0)
     for (; place >= -6; --place) microseconds *= 10;
   if (decimal.negative)
-    microseconds = -microseconds;  // towards zero is up
+    microseconds = -microseconds;  // rounding up is towards zero
   else if (has_more)
     ++microseconds;
   return true;
@@ -109,14 +109,14 @@ TokenVerdict CheckToken(std::string_view token, std::span<const std::string_view
 
   Document header;
   if (!ParsePart(header_part, workspace, header)) return verdict;
-  const bool supported = IsSupported(header);  // before the claims are read: they take the header's place in the workspace
+  const bool supported = IsSupported(header);  // before the claims overwrite the header in the workspace
   if (!ParsePart(claims_part, workspace, verdict.claims)) return verdict;
   if (!supported) {
     verdict.reason = Reason::kUnsupportedAlgorithm;
     return verdict;
   }
 
-  // RFC 7515 section 5.2, step 8: what is signed is the text as it came, up to the second dot.
+  // RFC 7515 section 5.2, step 8: the signature covers the text as received, up to the second dot.
   const std::string_view signed_text = token.substr(0, second_dot);
   const std::string_view given{signature.data(), Base64UrlDecodedSize(signature_part.size())};
   verdict.reason = Reason::kBadSignature;

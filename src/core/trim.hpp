@@ -1,11 +1,11 @@
-// White space as this project's contract has it.
+// White space as the contract defines it.
 #pragma once
 
 #include <string_view>
 
 namespace cc {
 
-/// Without the space, tab, CR and LF around it.
+/// Removes space, tab, CR and LF from both ends.
 constexpr std::string_view Trim(std::string_view text) noexcept {
   constexpr std::string_view kWhiteSpace = " \t\r\n";
   const auto begin = text.find_first_not_of(kWhiteSpace);

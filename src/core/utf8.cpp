@@ -10,12 +10,12 @@
 namespace cc {
 namespace {
 
-// RapidJSON's UTF8<>::Validate reads from and writes to streams: these are the bytes, and nothing.
+// Streams for RapidJSON's UTF8<>::Validate: one reads the bytes, the other drops its output.
 struct ByteReader {
   using Ch = char;
   const char* at;
   const char* end;
-  // Past the end stands a byte that no sequence can go on with.
+  // After the end it returns a byte that cannot continue a sequence.
   char Take() noexcept { return at < end ? *at++ : '\0'; }
 };
 struct NoWriter {
@@ -53,7 +53,7 @@ bool HasControlCharacter(std::string_view text) noexcept {
   for (std::size_t i = 0; i < text.size(); ++i) {
     const auto c = static_cast<unsigned char>(text[i]);
     if (c < 0x20 || c == 0x7F) return true;
-    if (c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0) return true;  // valid UTF-8: C2 never comes last
+    if (c == 0xC2 && static_cast<unsigned char>(text[i + 1]) < 0xA0) return true;  // valid UTF-8: C2 is never the last byte
   }
   return false;
 }

@@ -14,7 +14,7 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-// The ids of waiting rows, locked: $1 at most so many, $2 none of these.
+// Locks waiting rows and returns their ids: at most $1 rows, none of the ids in $2.
 Statement select_waiting{[](const char* schema) -> const char* {
   return psprintf(
       "SELECT pg_catalog.array_agg(id ORDER BY attempts, id) FROM ("
@@ -38,7 +38,7 @@ bool IsWritten(std::size_t column) {
   return !kInboxColumns[column].is_given && column != InboxRow::Index(InboxColumn::kReceivedAt);
 }
 
-// A column is $n, where n is its index + 1.
+// The parameter of a column is its index + 1.
 Statement update_row{[](const char* schema) -> const char* {
   StringInfoData text;
   initStringInfo(&text);
@@ -53,7 +53,7 @@ Statement update_row{[](const char* schema) -> const char* {
   return text.data;
 }};
 
-// The body of an erased invoice.
+// Deletes the body of a row whose invoice is erased.
 Statement take_body_off{[](const char* schema) -> const char* {
   return psprintf(
       "UPDATE %s.cc_inbox SET body = NULL, raw = NULL"
@@ -77,7 +77,7 @@ bool IsWaiting(const InboxRow& row) {
   return state == State::kPending || state == State::kFailed;
 }
 
-// True if the row still waits.
+// Returns true if the row still waits.
 bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
   InboxRow row;
   if (!ReadInboxRow(schema, id, row)) return false;
@@ -154,7 +154,7 @@ Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, ArrayType* ski
   int left_count = 0;
   for (; left_count < skip_count; ++left_count) left[left_count] = skipped[left_count];
 
-  // What one row takes is given back before the next one.
+  // Frees the memory of each row before the next row.
   const MemoryContext row_memory = MakeRowMemory();
   for (int i = 0; i < count && !batch.is_ended; ++i) {
     CHECK_FOR_INTERRUPTS();

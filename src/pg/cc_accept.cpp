@@ -1,4 +1,4 @@
-// cc_accept: a person takes a postback for right. What it promises stands in sql/recover.sql.
+// cc_accept: a person accepts a postback. Its contract is in sql/recover.sql.
 #include "core/rules.hpp"
 #include "pg/apply.hpp"
 #include "pg/owner.hpp"
@@ -25,7 +25,7 @@ InboxRow ReadAcceptableRow(Oid schema, std::int64_t id) {
   const Parameter parameter{INT8OID, Int64GetDatum(id)};
   InboxRow row;
   if (Execute(lock_row, schema, &parameter, 1).processed != 1 || !ReadInboxRow(schema, id, row))
-    ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("there is no postback %lld", static_cast<long long>(id))));
+    ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("postback %lld does not exist", static_cast<long long>(id))));
   const std::string_view state = ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)));
   const Reason reason =
       row.IsNull(InboxColumn::kReason) ? Reason::kVerified : ReasonFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kReason))));
@@ -58,7 +58,7 @@ Datum Accept(FunctionCallInfo fcinfo) {
                                         .acceptance = PG_GETARG_BOOL(1) ? Acceptance::kReassigned : Acceptance::kAccepted},
                                        row);
   if (outcome != SettleOutcome::kDone && outcome != SettleOutcome::kOldTables)
-    ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("another transaction settles a postback of this invoice")));
+    ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("another transaction is settling a postback of this invoice")));
   const std::string_view state = ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)));
   if (state != StateWord(State::kApplied) && state != StateWord(State::kFailed))
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

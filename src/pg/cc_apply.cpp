@@ -1,4 +1,4 @@
-// cc_apply and cc_work: what waits is settled. What they promise stands in sql/pipeline.sql.
+// cc_apply and cc_work: they settle waiting rows. Their contract is in sql/pipeline.sql.
 #include "pg/apply.hpp"
 #include "pg/owner.hpp"
 #include "pg/table.hpp"
@@ -41,7 +41,8 @@ Datum Apply(FunctionCallInfo fcinfo) {
   PG_RETURN_INT32(SettleWaiting(schema, owner, PG_GETARG_INT32(0), nullptr).settled);
 }
 
-// One batch with the rights of the owner of the tables, who is not the caller: a SECURITY DEFINER procedure could not commit.
+// Settles one batch with the rights of the owner of the tables, who may not be the caller. A SECURITY DEFINER procedure could not
+// commit.
 Batch WorkOnce(Oid function, Oid schema, ArrayType* skip) {
   const Oid inbox = TableIn(schema, "cc_inbox");
   RefuseSuperuser("cc_work", inbox);
@@ -55,7 +56,7 @@ Batch WorkOnce(Oid function, Oid schema, ArrayType* skip) {
   return batch;
 }
 
-// A new transaction, READ COMMITTED whatever the session's default is.
+// Starts a new transaction, in READ COMMITTED whatever the session's default is.
 void NextTransaction() {
   SPI_commit();
   XactIsoLevel = XACT_READ_COMMITTED;
@@ -68,7 +69,7 @@ void Work(FunctionCallInfo fcinfo) {
                                : nullptr;
   if (call == nullptr || call->atomic)
     ereport(ERROR, (errcode(ERRCODE_INVALID_TRANSACTION_TERMINATION),
-                    errmsg("cc_work cannot run inside a transaction block or a function"), errhint("Call cc_apply() there.")));
+                    errmsg("cc_work cannot run inside a transaction block or a function"), errhint("Use cc_apply() there.")));
   const Oid function = fcinfo->flinfo->fn_oid;
   SPI_connect_ext(SPI_OPT_NONATOMIC);
   Batch batch;

@@ -1,4 +1,4 @@
-// cc_erase: the personal data of an invoice go, for good. What it promises stands in sql/retain.sql.
+// cc_erase: erases the personal data of an invoice. Its contract is in sql/retain.sql.
 #include "core/invoice_columns.hpp"
 #include "pg/lock.hpp"
 #include "pg/merchant_code.hpp"
@@ -36,13 +36,13 @@ Statement take_answers_off{[](const char* schema) -> const char* {
   return psprintf("UPDATE %s.cc_import_log SET element = NULL WHERE %s AND element IS NOT NULL", schema, kOfInvoice);
 }};
 
-// `format` once for each personal column.
+// Appends `format` once for each personal column.
 void AppendPersonal(StringInfo text, const char* format) {
   for (const InvoiceColumn& column : kInvoiceColumns)
     if (column.group == ColumnGroup::kPersonal) appendStringInfo(text, format, column.name.data());
 }
 
-// An UPDATE that names nothing but these columns, so that no trigger on UPDATE OF others fires.
+// This UPDATE names only these columns, so that no trigger on UPDATE OF other columns fires.
 Statement erase_invoice{[](const char* schema) -> const char* {
   StringInfoData text;
   initStringInfo(&text);
@@ -57,7 +57,7 @@ Statement erase_invoice{[](const char* schema) -> const char* {
 void LockOrRaise(Datum project, Datum invoice_id) {
   if (LockInvoice(ViewOf(DatumGetTextPP(project)), ViewOf(DatumGetTextPP(invoice_id)), true) == LockOutcome::kTooMany)
     ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the transaction erases too many invoices"),
-                    errhint("Run COMMIT, and then go on.")));
+                    errhint("Run COMMIT, then continue.")));
 }
 
 void RefuseWaiting(const OwnTables& tables, const Parameter* parameters) {
@@ -66,9 +66,9 @@ void RefuseWaiting(const OwnTables& tables, const Parameter* parameters) {
   const std::int64_t waiting = DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
   if (waiting > 0)
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("invoice \"%s\" of project \"%s\" has postbacks that wait", TextDatumGetCString(parameters[0].value),
+                    errmsg("invoice \"%s\" of project \"%s\" has waiting postbacks", TextDatumGetCString(parameters[0].value),
                            TextDatumGetCString(parameters[1].value)),
-                    errdetail("Rows of cc_inbox that are pending, failed or a conflict: %lld.", static_cast<long long>(waiting)),
+                    errdetail("Its pending, failed and conflict rows in cc_inbox: %lld.", static_cast<long long>(waiting)),
                     errhint("Settle them with cc_apply() or cc_accept() first.")));
 }
 
@@ -81,7 +81,7 @@ Datum Erase(FunctionCallInfo fcinfo) {
   LockOrRaise(parameters[1].value, parameters[0].value);
   RefuseWaiting(tables, parameters);
   const MerchantCode around = BeginMerchantCode(tables.schema, tables.owner);
-  // The invoice last: a trigger on erased_at finds all bodies gone.
+  // The invoice is last, so that a trigger on erased_at finds all bodies erased.
   const std::uint64_t changed = Execute(take_bodies_off, tables.schema, parameters, 2).processed +
                                 Execute(take_answers_off, tables.schema, parameters, 2).processed +
                                 Execute(erase_invoice, tables.schema, parameters, 3).processed;

@@ -1,4 +1,4 @@
-// cc_http_answer: what it promises stands in sql/pipeline.sql.
+// cc_http_answer: its contract is in sql/pipeline.sql.
 #include "pg/http_answer.hpp"
 
 extern "C" {

@@ -1,4 +1,4 @@
-// cc_import: what the service's API answered goes into cc_invoice. What it promises stands in sql/import.sql.
+// cc_import: stores an answer of the service's API in cc_invoice. Its contract is in sql/import.sql.
 #include "core/api_invoice.hpp"
 #include "core/json.hpp"
 #include "core/rules.hpp"
@@ -33,7 +33,7 @@ namespace {
 
 // --- The answer ---
 
-// As far as 500 bytes go.
+// Returns at most the first 500 bytes.
 const char* BeginningOf(Jsonb* answer) {
   char* const text = JsonbToCString(nullptr, &answer->root, VARSIZE(answer));
   const int length = static_cast<int>(std::string_view(text).size());
@@ -43,7 +43,7 @@ const char* BeginningOf(Jsonb* answer) {
 
 [[noreturn]] void RefuseAnswer(const char* message, const char* hint, Jsonb* answer) {
   ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("%s", message),
-                  errdetail("It begins: %s", BeginningOf(answer)), hint == nullptr ? 0 : errhint("%s", hint)));
+                  errdetail("The answer begins with: %s", BeginningOf(answer)), hint == nullptr ? 0 : errhint("%s", hint)));
   pg_unreachable();
 }
 
@@ -56,15 +56,15 @@ bool IsSuccess(const JsonbValue& status) {
          std::string_view(status.val.string.val, static_cast<std::size_t>(status.val.string.len)) == "success";
 }
 
-// The member result: an array, or the only element.
+// Returns the member result: an array, or the only element.
 JsonbValue ResultOf(Jsonb* answer) {
   constexpr const char* kHint = "Pass the whole answer to create, info or list: {\"status\": \"success\", \"result\": …}.";
   JsonbValue status, result;
   if (!JB_ROOT_IS_OBJECT(answer) || MemberOf(answer, "result", result) == nullptr)
-    RefuseAnswer("the answer has no result", kHint, answer);
+    RefuseAnswer("the answer has no member \"result\"", kHint, answer);
   if (MemberOf(answer, "status", status) != nullptr && !IsSuccess(status))
     RefuseAnswer("the answer is an error of the service", nullptr, answer);
-  if (result.type != jbvBinary) RefuseAnswer("the result of the answer is no object and no array", kHint, answer);
+  if (result.type != jbvBinary) RefuseAnswer("the member \"result\" of the answer is not an object or an array", kHint, answer);
   return result;
 }
 
@@ -81,10 +81,10 @@ struct Outcome {
   ImportOutcome outcome;
   NullableDatum invoice_id;
   const char* error;
-  bool is_erased = false;  // the invoice is, by cc_erase()
+  bool is_erased = false;  // the invoice is erased by cc_erase()
 };
 
-// An element of which nothing is new is not kept, nor one of an erased invoice: it has personal data.
+// The element is not kept if it says nothing new, nor if the invoice is erased, because it has personal data.
 void Log(const DeliveryContext& context, Jsonb* element, const Outcome& outcome) {
   const bool has_error = outcome.error != nullptr;
   const bool keeps_element = outcome.outcome != ImportOutcome::kUnchanged && !outcome.is_erased;
@@ -100,7 +100,7 @@ void Log(const DeliveryContext& context, Jsonb* element, const Outcome& outcome)
                     errdetail("A trigger or a rule of cc_import_log skipped the row.")));
 }
 
-// The error is in the table alone, as for a postback.
+// As for a postback, only the table has the error.
 void LogCaught(const DeliveryContext& context, const Outcome& outcome, const ErrorData& error) {
   ereport(LOG, (errmsg("cryptocloud_postback: invoice \"%s\" of project \"%s\" was not imported: SQLSTATE %s",
                        TextDatumGetCString(outcome.invoice_id.value), TextDatumGetCString(context.project),
@@ -138,10 +138,10 @@ void Fail(Outcome& outcome, const char* why) {
 void Apply(const DeliveryContext& context, const Delivery& delivery, ResourceOwner outer, bool may_wait, Outcome& outcome) {
   switch (Lock(context, outcome, outer, may_wait)) {
     case LockOutcome::kHeld: break;
-    case LockOutcome::kBusy: return Fail(outcome, "another transaction works on this invoice");
-    case LockOutcome::kTooMany: return Fail(outcome, "the transaction holds too many locks of invoices");
+    case LockOutcome::kBusy: return Fail(outcome, "another transaction has locked this invoice");
+    case LockOutcome::kTooMany: return Fail(outcome, "the transaction has locked too many invoices");
   }
-  CommandCounterIncrement();  // earlier elements count
+  CommandCounterIncrement();  // so that earlier elements count
   InvoiceChange change;
   const InvoiceLookup invoice = FindInvoice(context, delivery);
   outcome.is_erased = invoice.is_erased;
@@ -149,13 +149,13 @@ void Apply(const DeliveryContext& context, const Delivery& delivery, ResourceOwn
   outcome.outcome = outcome.error == nullptr ? OutcomeOf(change) : ImportOutcome::kConflict;
 }
 
-// An error of the merchant's code undoes this element alone; a cancel or a timeout of the statement undoes the call.
+// An error of the merchant's code undoes only this element. A cancel or a timeout of the statement undoes the whole call.
 void ApplyOrFail(const DeliveryContext& context, const Delivery& delivery, bool& may_wait, Outcome& outcome) {
   const ResourceOwner outer = CurrentResourceOwner;
   ErrorData* const error = InSubtransaction([&] { Apply(context, delivery, outer, may_wait, outcome); });
   if (error == nullptr) return;
   if (error->sqlerrcode == ERRCODE_QUERY_CANCELED) ReThrowError(error);
-  // Who waited for one lock in vain waits for no other.
+  // After one lock timeout, do not wait for other locks.
   if (StateAfterError(unpack_sql_state(error->sqlerrcode)) == State::kPending) may_wait = false;
   LogCaught(context, outcome, *error);
   Fail(outcome, DescriptionOf(*error));
@@ -192,7 +192,7 @@ void ImportElement(const DeliveryContext& context, const JsonbValue& value, bool
 
 void ImportEach(const DeliveryContext& context, const JsonbValue& elements, const ReturnSetInfo& result) {
   bool may_wait = true;
-  // What one element takes is given back before the next one.
+  // Frees the memory of each element before the next element.
   const MemoryContext memory = MakeRowMemory();
   const auto import = [&](const JsonbValue& value) {
     CHECK_FOR_INTERRUPTS();
@@ -210,7 +210,7 @@ void ImportEach(const DeliveryContext& context, const JsonbValue& elements, cons
   MemoryContextDelete(memory);
 }
 
-// The rights of the owner of the tables, taken by one who has them: not by whoever may only call the function.
+// Takes the rights of the owner of the tables. The caller must have these rights already: EXECUTE on the function is not enough.
 class OwnersRights {
  public:
   explicit OwnersRights(Oid table) {
@@ -219,12 +219,12 @@ class OwnersRights {
     const Oid owner = relation->rd_rel->relowner;
     table_close(relation, AccessShareLock);
     if (!has_privs_of_role(caller_, owner))
-      ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("only the owner of the tables may call cc_import"),
+      ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("must be owner of the tables to call cc_import"),
                       errdetail("The tables belong to role \"%s\".", GetUserNameFromId(owner, false))));
     SetUserIdAndSecContext(caller_, context_ | SECURITY_LOCAL_USERID_CHANGE);
     owner_ = SwitchToTableOwner(table);
   }
-  /// To be called: an ERROR needs no destructor, PostgreSQL resets the user.
+  /// Must be called. After an ERROR it is not needed, because PostgreSQL resets the user.
   void End() const { SetUserIdAndSecContext(caller_, context_); }
   Oid owner() const { return owner_; }
 
@@ -237,8 +237,8 @@ class OwnersRights {
 void RefuseOldTables(Oid schema) {
   CloseTable(OpenTable(schema, "cc_import_log"));
   if (!IsInvoiceTableCurrent(schema))
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the tables are of an earlier version"),
-                    errhint("Run SELECT cc_setup().")));
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("the tables of cryptocloud_postback are of an earlier version"), errhint("Run SELECT cc_setup().")));
 }
 
 Project ProjectOf(Oid schema, Datum name) {

@@ -1,4 +1,4 @@
-// cc_inbox_insert: the trigger that receives what is inserted into cc_inbox. What it promises stands in sql/pipeline.sql.
+// cc_inbox_insert: the trigger that receives rows inserted into cc_inbox. Its contract is in sql/pipeline.sql.
 #include "pg/inbox.hpp"
 #include "pg/owner.hpp"
 #include "pg/settle.hpp"
@@ -26,16 +26,16 @@ const TriggerData& TriggerDataOf(FunctionCallInfo fcinfo) {
   return *trigger;
 }
 
-// A table that only looks like cc_inbox would be judged by the rows of another one.
+// A table that only looks like cc_inbox would be decided by the rows of the real one.
 void RefuseOtherTables(Relation table, Oid schema) {
   if (get_relname_relid("cc_inbox", schema) != RelationGetRelid(table))
     ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
                     errmsg("cc_inbox_insert must not be called for table \"%s\"", RelationGetRelationName(table)),
-                    errdetail("It serves the table cc_inbox of its own schema alone.")));
+                    errdetail("It serves only the table cc_inbox of its own schema.")));
   RefuseOtherThanOrdinary(table);
 }
 
-// What else may skip a row of cc_inbox is looked up once, until the table changes.
+// Whether anything else may skip a row of cc_inbox, looked up once until the table changes.
 const char* HoldOf(const TriggerData& trigger) {
   static Oid known_table = InvalidOid;
   static bool may_skip = false;
@@ -46,7 +46,7 @@ const char* HoldOf(const TriggerData& trigger) {
     may_skip = MaySkipRows(trigger.tg_relation, trigger.tg_trigger->tgname, {"id", "token_digest"});
     known_table = RelationGetRelid(trigger.tg_relation);
   }
-  return may_skip ? "a later trigger or a further unique constraint of cc_inbox could skip the row" : nullptr;
+  return may_skip ? "another trigger or unique constraint of cc_inbox could skip the row" : nullptr;
 }
 
 Datum Receive(FunctionCallInfo fcinfo) {
@@ -71,6 +71,6 @@ Datum Receive(FunctionCallInfo fcinfo) {
 
 extern "C" {
 PGDLLEXPORT Datum cc_inbox_insert_0_2(PG_FUNCTION_ARGS) { return cc::pg::Receive(fcinfo); }
-// The SQL of 0.1.0 calls this one; its tables are of an earlier version, so that postbacks are kept pending.
+// The SQL of 0.1.0 calls this function. Its tables are of an earlier version, so postbacks are kept pending.
 PGDLLEXPORT Datum cc_inbox_insert(PG_FUNCTION_ARGS) { return cc::pg::Receive(fcinfo); }
 }

@@ -1,4 +1,4 @@
-// cc_invoice_columns: the list of core/invoice_columns.hpp as rows, for cc_setup().
+// cc_invoice_columns: returns the list of core/invoice_columns.hpp as rows, for cc_setup().
 #include "core/invoice_columns.hpp"
 #include "pg/row.hpp"
 

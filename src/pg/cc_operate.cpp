@@ -1,4 +1,4 @@
-// cc_health and cc_timeline. What they report is SQL, in sql/operate.sql; here is whose rights it has.
+// cc_health and cc_timeline. Their reports are SQL, in sql/operate.sql. This file gives that SQL its rights.
 #include "pg/owner.hpp"
 #include "pg/table.hpp"
 
@@ -20,8 +20,8 @@ namespace {
 
 constexpr int kMaxArguments = 2;
 
-// Nothing of the owner's code may outlive the call. The caller can be a superuser, who looks at the merchant's tables: so no
-// deferred trigger, no cursor, no temporary table, no SET ROLE.
+// A superuser may call these functions on the merchant's tables, so no code of the owner's may outlive the call. This forbids
+// deferred triggers, cursors, temporary tables and SET ROLE.
 void SwitchToOwnerForReading(Oid table) {
   SwitchToTableOwner(table);
   Oid user;
@@ -30,7 +30,7 @@ void SwitchToOwnerForReading(Oid table) {
   SetUserIdAndSecContext(user, context | SECURITY_RESTRICTED_OPERATION);
 }
 
-// The rows of the function `name` in the same schema, with the rights of the owner of the tables.
+// Returns the rows of the function `name` in the same schema, with the rights of the owner of the tables.
 Datum ReportAsOwner(FunctionCallInfo fcinfo, const char* name, const Oid (&types)[kMaxArguments], int count) {
   const Oid schema = SchemaOf(fcinfo);
   SwitchToOwnerForReading(TableIn(schema, "cc_inbox"));

@@ -1,4 +1,4 @@
-// cc_project_check: the trigger that refuses a project that could not work. What it promises stands in sql/setup.sql.
+// cc_project_check: the trigger that rejects a project that could not work. Its contract is in sql/setup.sql.
 #include "core/trim.hpp"
 #include "pg/lock.hpp"
 #include "pg/owner.hpp"
@@ -65,7 +65,7 @@ std::string_view TextOrEmpty(const ProjectRow& row, ProjectColumn column) {
   return row.IsNull(column) ? std::string_view{} : ViewOf(DatumGetTextPP(row.Value(column)));
 }
 
-// White space at either end, also such as web pages bring along: no-break spaces and invisible ones.
+// Returns true for white space at either end, including characters from web pages: no-break spaces and invisible ones.
 bool HasSpaceAround(std::string_view text) {
   for (const std::string_view space : {" ", "\t", "\r", "\n", "\v", "\f", "\u00A0", "\u2002", "\u2003", "\u2007", "\u2009",
                                        "\u200B", "\u202F", "\u3000", "\uFEFF"})
@@ -81,7 +81,7 @@ bool IsNegativeOrInfinite(const Interval& interval) {
   return DatumGetBool(DirectFunctionCall2(interval_lt, IntervalPGetDatum(&interval), IntervalPGetDatum(&zero)));
 }
 
-// What is wrong with the project by itself; nullptr if nothing is. No secret is in it.
+// Returns what is wrong with the project itself; nullptr if nothing is. The text contains no secret.
 const char* ProblemOf(const ProjectRow& row) {
   const std::string_view name = TextOrEmpty(row, ProjectColumn::kName);
   const std::string_view secret = TextOrEmpty(row, ProjectColumn::kSecret);
@@ -110,7 +110,7 @@ bool HasSecret(const ProjectRow& row, std::string_view secret) {
          (TextOrEmpty(row, ProjectColumn::kSecret) == secret || TextOrEmpty(row, ProjectColumn::kPreviousSecret) == secret);
 }
 
-// A token of one project would pay in the other one as well.
+// A token of one project would also pay in the other project.
 bool SharesSecret(Relation table, const ProjectRow& row, std::string_view own_name) {
   const Snapshot now = TakeLatestSnapshot();
   const SysScanDesc scan = systable_beginscan(table, InvalidOid, false, now, 0, nullptr);
@@ -130,7 +130,7 @@ bool IsSame(const ProjectRow& a, const ProjectRow& b, ProjectColumn column) {
   return a.IsNull(column) == b.IsNull(column) && TextOrEmpty(a, column) == TextOrEmpty(b, column);
 }
 
-// Without the context: that of COPY shows the line, and with it the secret.
+// Raises the error without context: the context of COPY shows the line, with the secret.
 [[noreturn]] void Refuse(const char* problem) {
   error_context_stack = nullptr;
   ereport(ERROR, (errcode(ERRCODE_CHECK_VIOLATION), errmsg("invalid project: %s", problem)));
@@ -157,11 +157,11 @@ Datum Check(FunctionCallInfo fcinfo) {
   const bool keeps_secrets =
       is_update && IsSame(row, before, ProjectColumn::kSecret) && IsSame(row, before, ProjectColumn::kPreviousSecret);
   if (keeps_secrets) return PointerGetDatum(tuple);
-  // Two sessions that store one secret at the same moment do so one after the other.
+  // Sessions that store secrets at the same time do so one after the other.
   LockSecrets();
   CommandCounterIncrement();
   if (SharesSecret(table, row, TextOrEmpty(is_update ? before : row, ProjectColumn::kName)))
-    Refuse("secret or previous_secret is one of another project");
+    Refuse("secret or previous_secret is already used by another project");
   return PointerGetDatum(tuple);
 }
 

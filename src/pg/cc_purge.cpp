@@ -1,4 +1,4 @@
-// cc_purge: old bodies go, and old rows that nothing depends on. What it promises stands in sql/retain.sql.
+// cc_purge: deletes old bodies, and old rows that nothing depends on. Its contract is in sql/retain.sql.
 #include "pg/merchant_code.hpp"
 #include "pg/retain.hpp"
 #include "pg/statement.hpp"
@@ -16,16 +16,16 @@ PG_FUNCTION_INFO_V1(cc_purge);
 namespace cc::pg {
 namespace {
 
-// Rows that spend no token, and that nobody has to look at: they are deleted.
+// Rows that spend no token and need no attention are deleted.
 constexpr const char* kIsDeleted =
     "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate}'::pg_catalog.text[]) AND token_digest IS NULL";
-// Of the others the bodies are taken off. An applied row stays, whether it spends a token or not.
+// Other rows lose their body only. An applied row stays, whether it spends a token or not.
 constexpr const char* kHasOldBody =
     "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate,applied}'::pg_catalog.text[]) AND (body IS NOT NULL OR raw IS NOT "
     "NULL)";
 
-// The oldest rows to purge, locked: $1 received before, $2 at most so many. WHERE begins with the predicate of the index
-// cc_inbox_purge, which what is purged leaves; what waits stays in it. ORDER BY is that of this index, and of no other one.
+// Locks the oldest rows to purge: received before $1, at most $2 rows. WHERE begins with the predicate of the index
+// cc_inbox_purge, which purged rows leave and waiting rows do not. ORDER BY matches this index and no other.
 Statement select_due{[](const char* schema) -> const char* {
   return psprintf(
       "SELECT pg_catalog.array_agg(id) FILTER (WHERE is_deleted),"
@@ -45,8 +45,8 @@ Statement take_bodies_off{[](const char* schema) -> const char* {
   return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL WHERE id OPERATOR(pg_catalog.=) ANY ($1)", schema);
 }};
 
-// Now - `older_than`. ERROR 22023 unless that is a day ago at least. A day has 23 hours where summer time begins, and an interval
-// such as '1 month -29 days' may be none.
+// Returns now - `older_than`. Raises 22023 unless that is at least a day ago. A day has 23 hours when summer time begins, and an
+// interval such as '1 month -29 days' may be no time at all.
 Datum CutoffFrom(NullableDatum older_than) {
   static Interval day{.time = 0, .day = 1, .month = 0};
   const TimestampTz now = GetCurrentTimestamp();
@@ -58,7 +58,7 @@ Datum CutoffFrom(NullableDatum older_than) {
   return TimestampTzGetDatum(cutoff);
 }
 
-// By the index, however few rows the planner expects in the table.
+// Forces the index, however few rows the planner expects in the table.
 ResultRow SelectDue(Oid schema, const Parameter* parameters) {
   const int outside = NewGUCNestLevel();
   for (const char* const setting : {"enable_seqscan", "enable_bitmapscan"})
@@ -68,7 +68,7 @@ ResultRow SelectDue(Oid schema, const Parameter* parameters) {
   return due;
 }
 
-// The number of rows that `statement` changed, of those in column `column` of `due`.
+// Runs `statement` for the ids in column `column` of `due`, and returns the number of changed rows.
 std::uint64_t Change(Statement& statement, Oid schema, const ResultRow& due, int column) {
   bool is_null;
   const Datum ids = heap_getattr(due.tuple, column, due.descriptor, &is_null);

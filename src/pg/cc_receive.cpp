@@ -1,4 +1,4 @@
-// cc_receive: what a proxy calls. What it promises stands in sql/pipeline.sql.
+// cc_receive: called by proxies. Its contract is in sql/pipeline.sql.
 #include "core/postback.hpp"
 #include "core/utf8.hpp"
 #include "pg/http_answer.hpp"
@@ -26,8 +26,8 @@ Statement insert_into_inbox{[](const char* schema) -> const char* {
 
 Parameter ParameterFrom(Oid type, NullableDatum value) { return {type, value.value, value.isnull}; }
 
-// A body that is too long is passed on just long enough to be refused as that, so that it is not copied as a whole. It is cut
-// between the characters of UTF-8.
+// Cuts an oversized body, so that it is not copied as a whole. What is left is still long enough to be rejected as too large. The
+// cut is between characters of UTF-8.
 NullableDatum WithoutExcess(NullableDatum body) {
   constexpr std::size_t kEnough = kMaxBodySize + 4;
   if (body.isnull || toast_raw_datum_size(body.value) - VARHDRSZ <= kEnough) return body;
@@ -49,7 +49,7 @@ std::string_view TextOrEmpty(const ResultRow& row, int column) {
   return is_null ? std::string_view{} : ViewOf(DatumGetTextPP(value));
 }
 
-// A body that is no text goes into the column raw.
+// Bytes that are not text go into the column raw.
 Datum Receive(FunctionCallInfo fcinfo, bool is_text) {
   const Oid schema = SchemaOf(fcinfo);
   const Oid inbox = TableIn(schema, "cc_inbox");
@@ -71,7 +71,7 @@ Datum Receive(FunctionCallInfo fcinfo, bool is_text) {
 }  // namespace
 }  // namespace cc::pg
 
-// Arguments: body, content_type, project. One row: as for a function that returns a set and is called once for each row.
+// Arguments: body, content_type, project. It returns one row like a function that returns a set and is called once per row.
 extern "C" {
 PGDLLEXPORT Datum cc_receive(PG_FUNCTION_ARGS) { return cc::pg::Receive(fcinfo, true); }
 PGDLLEXPORT Datum cc_receive_bytea(PG_FUNCTION_ARGS) { return cc::pg::Receive(fcinfo, false); }

@@ -1,4 +1,4 @@
-// cc_reverify: rejected postbacks are judged again. What it promises stands in sql/recover.sql.
+// cc_reverify: judges rejected postbacks again. Its contract is in sql/recover.sql.
 #include <cstring>
 
 #include "core/rules.hpp"
@@ -27,7 +27,7 @@ PG_FUNCTION_INFO_V1(cc_reverify);
 namespace cc::pg {
 namespace {
 
-// The ids of rejected rows for reasons that can be overcome: $1 of this project, $2 received since. NULL: any.
+// Returns the ids of rows that were rejected for a reason that can change: of project $1, received since $2. NULL: any.
 Statement select_rejected{[](const char* schema) -> const char* {
   StringInfoData text;
   initStringInfo(&text);
@@ -43,13 +43,13 @@ Statement select_rejected{[](const char* schema) -> const char* {
   }
   appendStringInfoString(&text,
                          "}'::pg_catalog.text[])"
-                         " AND (body IS NOT NULL OR raw IS NOT NULL)"  // cc_purge() leaves some without
+                         " AND (body IS NOT NULL OR raw IS NOT NULL)"  // cc_purge() removed some
                          " AND ($1 IS NULL OR project OPERATOR(pg_catalog.=) $1)"
                          " AND ($2 IS NULL OR received_at OPERATOR(pg_catalog.>=) $2)");
   return text.data;
 }};
 
-// Locks the row; nothing if another session has it.
+// Locks the row. Finds nothing if another session has locked it.
 Statement lock_row{[](const char* schema) -> const char* {
   return psprintf(
       "SELECT id FROM %s.cc_inbox WHERE id OPERATOR(pg_catalog.=) $1"
@@ -57,14 +57,14 @@ Statement lock_row{[](const char* schema) -> const char* {
       schema);
 }};
 
-// How many rows came to each outcome.
+// Counts the rows by outcome.
 struct Tally {
   std::int64_t counts[static_cast<std::size_t>(State::kCount)][static_cast<std::size_t>(Reason::kCount)] = {};
 
   void Add(State state, Reason reason) { ++counts[static_cast<std::size_t>(state)][static_cast<std::size_t>(reason)]; }
 };
 
-// What a preview found good so far: later rows are compared with it as with rows that are settled.
+// The rows that a dry run has found verified so far. Later rows are compared with them as with settled rows.
 class Preview {
  public:
   Preview() {
@@ -117,11 +117,11 @@ Reason ReasonOf(const InboxRow& row) {
                                           : ReasonFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kReason))));
 }
 
-// Settles the row if it verifies now. True if the transaction can settle more.
+// Settles the row if it verifies now. Returns true if the transaction can settle more.
 bool JudgeAgain(const SettleRequest& request, std::int64_t id, InboxRow& row, Tally& tally, int& settled) {
   const Decision foreseen = Foresee(request, row).decision;
   if (foreseen.state == State::kRejected && foreseen.reason != Reason::kTokenReused) {
-    tally.Add(foreseen.state, foreseen.reason);  // it stays as it is
+    tally.Add(foreseen.state, foreseen.reason);  // the row stays as it is
     return true;
   }
   if (!LockRow(request.schema, id)) return true;
@@ -152,7 +152,7 @@ Datum Reverify(FunctionCallInfo fcinfo) {
   if (PG_ARGISNULL(3) || PG_GETARG_INT32(3) < 0)
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be zero or more")));
   const bool dry_run = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
-  if (!PG_ARGISNULL(2)) ClockFrom({TimestampTzGetDatum(0), false}, fcinfo->args[2]);  // refuses a negative or infinite one
+  if (!PG_ARGISNULL(2)) ClockFrom({TimestampTzGetDatum(0), false}, fcinfo->args[2]);  // rejects a negative or infinite leeway
   const Oid schema = SchemaOf(fcinfo);
   const Oid inbox = TableIn(schema, "cc_inbox");
   if (!dry_run) PreventCommandIfReadOnly("cc_reverify()");

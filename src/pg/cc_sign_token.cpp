@@ -1,4 +1,4 @@
-// cc_sign_token: a token as the service would sign it. What it promises stands in sql/verify.sql.
+// cc_sign_token: signs a token as the service does. Its contract is in sql/verify.sql.
 #include "core/base64url.hpp"
 #include "pg/verification.hpp"
 

@@ -1,4 +1,4 @@
-// cc_verify_postback and cc_parse_postback: the verification as SQL functions. What they promise stands in sql/verify.sql.
+// cc_verify_postback and cc_parse_postback: the verification as SQL functions. Their contract is in sql/verify.sql.
 #include "core/reason.hpp"
 #include "pg/numeric.hpp"
 #include "pg/row.hpp"
@@ -69,7 +69,7 @@ Datum VerifyPostback(FunctionCallInfo fcinfo, bool is_utf8) {
   return HeapTupleGetDatum(heap_form_tuple(descriptor, row.values, row.nulls));
 }
 
-// Arguments: body, content_type. Only what keeps the body from being read is an error here: fields may be missing or wrong.
+// Arguments: body, content_type. Only an unreadable body is an error here; fields may be missing or wrong.
 Datum ParsePostback(FunctionCallInfo fcinfo, bool is_utf8) {
   Verification verification = ReadWithoutVerifying(RequestFrom(ArgumentOrNull(fcinfo, 0), is_utf8, ArgumentOrNull(fcinfo, 1)));
   const Jsonb* const payload = MakePayload(verification.postback);

@@ -23,18 +23,18 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-// --- The deferrable constraint triggers of the database, kept until a constraint changes ---
+// --- The deferrable constraint triggers of the database, cached until a constraint changes ---
 
 struct ConstraintTrigger {
   Oid constraint;
-  Oid table;  // whose changes fire it
+  Oid table;  // changes of this table fire it
   Oid function;
 };
 
 ConstraintTrigger* triggers;
 int trigger_count;
-std::uint64_t changes = 1;   // of constraints, so far
-std::uint64_t known_at = 0;  // the number of changes when the triggers were read
+std::uint64_t changes = 1;   // number of changes of constraints so far
+std::uint64_t known_at = 0;  // value of `changes` when the triggers were read
 
 void NoteChange(Datum, int, uint32) { ++changes; }
 
@@ -67,7 +67,7 @@ void ReadTriggers() {
   known_at = seen;
 }
 
-// --- Whose a constraint is ---
+// --- The owner of a constraint ---
 
 bool IsOwnedBy(Oid table, Oid owner) {
   const HeapTuple row = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
@@ -79,7 +79,7 @@ bool IsOwnedBy(Oid table, Oid owner) {
 
 bool IsBuiltIn(Oid function) { return function < FirstNormalObjectId; }
 
-// The owner's, or one of PostgreSQL's own, such as those of foreign keys.
+// Returns true for a function of the owner, or of PostgreSQL itself, such as those of foreign keys.
 bool IsTrustedFunction(Oid function, Oid owner) {
   if (IsBuiltIn(function)) return true;
   const HeapTuple row = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
@@ -112,9 +112,9 @@ bool HasPendingEvents(Oid constraint) {
   return false;
 }
 
-// SET CONSTRAINTS finds a constraint by schema and name, and with it all others that have them.
+// SET CONSTRAINTS finds constraints by schema and name, so it also finds others of the same schema and name.
 struct Namesakes {
-  bool are_foreign_events_pending = false;  // of a constraint that is not the owner's
+  bool are_foreign_events_pending = false;  // of a constraint of another owner
   bool are_all_deferred = true;             // as declared
 };
 
@@ -148,7 +148,7 @@ void SetMode(const FormData_pg_constraint& constraint, bool deferred) {
   AfterTriggerSetState(&statement);
 }
 
-// A copy; false if there is no such constraint any more.
+// Copies a constraint. Returns false if it no longer exists.
 bool ReadConstraint(Oid oid, FormData_pg_constraint& constraint) {
   const HeapTuple row = SearchSysCache1(CONSTROID, ObjectIdGetDatum(oid));
   if (!HeapTupleIsValid(row)) return false;
@@ -167,7 +167,7 @@ void Fire(const FormData_pg_constraint& constraint, Oid owner) {
   SetMode(constraint, false);
 }
 
-// Fires the next constraint that may have pending events and is not in `fired`; false if there is none.
+// Fires the next constraint that may have pending events and is not in `fired`. Returns false if there is none.
 bool FireNext(Oid owner, List** fired) {
   for (int i = 0; i < trigger_count; ++i) {
     const Oid oid = triggers[i].constraint;
@@ -187,7 +187,7 @@ void CheckDeferredConstraints(Oid owner) {
   ReadTriggers();
   if (trigger_count == 0) return;
   List* fired = NIL;
-  // One at a time: a trigger that fires may queue events of another one, or change a constraint.
+  // One constraint at a time: a fired trigger may queue events of another one, or change a constraint.
   while (FireNext(owner, &fired)) ReadTriggers();
   ListCell* cell;
   foreach (cell, fired) {

@@ -67,7 +67,7 @@ void SetInfo(Jsonb* info, Delivery& delivery) {
   delivery.invoice.Set(InvoiceColumnIndex("info"), Compressed(JsonbPGetDatum(info)));
 }
 
-// In a JSON body invoice_info is part of the payload already.
+// A JSON body has invoice_info in its payload already.
 void SetInfoFromPayload(Jsonb* payload, Delivery& delivery) {
   constexpr std::string_view kName = "invoice_info";
   JsonbValue value;
@@ -75,8 +75,8 @@ void SetInfoFromPayload(Jsonb* payload, Delivery& delivery) {
     SetInfo(JsonbValueToJsonb(&value), delivery);
 }
 
-// Some stacks send invoice_info as a JSON text, in a form and in JSON. A text that only looks like JSON confirms nothing; any
-// other says nothing: a form has the names of the members there.
+// Some stacks send invoice_info as a JSON text, in forms and in JSON. A text that only looks like JSON confirms nothing. Any
+// other text says nothing: in a form it is the name of a member.
 void SetInfoFromText(std::string_view json, Delivery& delivery) {
   if (!Trim(json).starts_with('{')) return;
   delivery.confirms_success = false;
@@ -98,7 +98,7 @@ void SetColumns(const Postback& postback, Delivery& delivery) {
   invoice.Set(InvoiceColumnIndex("amount_crypto"), NumericGetDatum(MakeAmount(fields.amount_crypto)));
   invoice.Set(InvoiceColumnIndex("currency"), TextDatum(fields.currency));
   delivery.token_digest = DigestDatum(fields.token);
-  // jsonb is a canonical form: neither the order of members nor white space changes it.
+  // jsonb is a canonical form: the order of members and white space do not matter.
   Jsonb* const payload = MakePayload(postback);
   delivery.content_digest = DigestDatum({VARDATA(payload), VARSIZE(payload) - VARHDRSZ});
   if (postback.invoice_info == nullptr) return;
@@ -110,7 +110,7 @@ void SetColumns(const Postback& postback, Delivery& delivery) {
   }
 }
 
-// The service may tell a zero before the customer has chosen a coin. That is no amount which a postback could contradict.
+// The service may send zero before the customer has chosen a coin. No postback contradicts such an amount.
 void ForgetZeroPrices(const Document& document, InvoiceRow& invoice) {
   const InvoiceInfo values = ReadInvoiceInfo(document, document.root());
   for (const std::size_t i : {InvoiceColumnIndex("amount_to_pay"), InvoiceColumnIndex("amount_to_pay_usd")})

@@ -11,7 +11,7 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-// The first line of an error's context, unless it is the pipeline's own statement, which says nothing.
+// Returns the first line of an error's context, unless that is the pipeline's own statement, which says nothing.
 std::string_view PlaceOf(const ErrorData& error) {
   if (error.context == nullptr) return {};
   const std::string_view line{error.context, std::strcspn(error.context, "\n")};

@@ -1,11 +1,11 @@
-// What is kept of an error that was caught.
+// The text that is stored of a caught error.
 #pragma once
 
 #include "pg/postgres.hpp"
 
 namespace cc::pg {
 
-/// SQLSTATE, message and where it was raised, as far as 2,000 bytes go.
+/// Returns SQLSTATE, message and the place of the error, cut at 2,000 bytes.
 const char* DescriptionOf(const ErrorData& error);
 
 }  // namespace cc::pg

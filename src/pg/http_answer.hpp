@@ -1,4 +1,4 @@
-// An HTTP answer as a row of SQL.
+// An HTTP answer as an SQL row.
 #pragma once
 
 #include "core/reason.hpp"
@@ -6,7 +6,7 @@
 
 namespace cc::pg {
 
-/// (http_status integer, response jsonb), in the current memory context.
+/// Returns (http_status integer, response jsonb), in the current memory context.
 Datum HttpAnswerDatum(TupleDesc descriptor, const HttpAnswer& answer);
 
 }  // namespace cc::pg

@@ -43,16 +43,16 @@ constexpr std::size_t Index(InboxColumn column) { return InboxRow::Index(column)
 
 const varlena* DetoastedOrNull(NullableDatum value) { return value.isnull ? nullptr : PG_DETOAST_DATUM_PACKED(value.value); }
 
-// Bytes of a text or bytea, without detoasting it.
+// Returns the size of a text or bytea without detoasting it.
 std::size_t SizeOf(Datum value) { return toast_raw_datum_size(value) - VARHDRSZ; }
 
-// At most `size` bytes from the front.
+// Returns at most the first `size` bytes.
 const varlena* Prefix(Datum value, std::size_t size) { return PG_DETOAST_DATUM_SLICE(value, 0, static_cast<int>(size)); }
 
-// A text of at most kMaxNameLength characters has at most this many bytes.
+// The most bytes of a text of kMaxNameLength characters.
 constexpr std::size_t kMaxNameBytes = static_cast<std::size_t>(kMaxNameLength) * 4;
 
-// The length in bytes of the first kMaxNameLength characters, if there are more of them; else 0.
+// Returns the length in bytes of the first kMaxNameLength characters if there are more of them, else 0.
 std::size_t CutLength(NullableDatum name) {
   if (name.isnull || SizeOf(name.value) <= kMaxNameLength) return 0;
   const std::string_view text = ViewOf(Prefix(name.value, kMaxNameBytes + 4));
@@ -65,7 +65,7 @@ void CutName(InboxRow& row, InboxColumn column) {
     row.Set(column, TextDatum(ViewOf(Prefix(row.Value(column), length))));
 }
 
-// What is kept of the bytes: all, compressed if they are many, or the first kKeptBodyBytes.
+// Keeps all bytes, compressed if that helps, or of an oversized body the first kKeptBodyBytes.
 void CutBody(InboxRow& row, InboxColumn column) {
   if (row.IsNull(column)) return;
   const std::size_t size = SizeOf(row.Value(column));
@@ -74,12 +74,12 @@ void CutBody(InboxRow& row, InboxColumn column) {
     if (column == InboxColumn::kBody)
       kept = kept.substr(0, static_cast<std::size_t>(
                                 pg_mbcliplen(kept.data(), static_cast<int>(kept.size()), static_cast<int>(kKeptBodyBytes))));
-    row.Set(column, TextDatum(kept));  // a bytea has the same form
+    row.Set(column, TextDatum(kept));  // a bytea has the same layout
   }
   row.Set(column, Compressed(row.Value(column)));
 }
 
-// The sequence of the column id, kept until the table changes.
+// The sequence of the column id, cached until the table changes.
 struct {
   Oid table;
   Oid sequence;
@@ -100,7 +100,7 @@ Oid SequenceOf(Relation inbox) {
   const Oid sequence = getIdentitySequence(table, column, true);
 #endif
   if (!OidIsValid(sequence))
-    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("column \"id\" of \"cc_inbox\" is no identity column")));
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("column \"id\" of \"cc_inbox\" is not an identity column")));
   known_sequence = {table, sequence};
   return sequence;
 }
@@ -125,9 +125,9 @@ InboxRow ReadInsertedRow(Relation inbox, HeapTuple tuple) {
     const bool is_default = row.nulls[i] || (i == Index(InboxColumn::kAttempts) && DatumGetInt32(row.values[i]) == 0);
     if (!column.is_given && !is_default)
       ereport(ERROR, (errcode(ERRCODE_GENERATED_ALWAYS),
-                      errmsg("column \"%s\" of \"cc_inbox\" cannot be inserted: its trigger fills it in", column.name),
-                      errdetail("Each row that is inserted is received and verified as a new postback."),
-                      errhint("To restore rows, disable triggers: use pg_restore or pg_dump with --disable-triggers.")));
+                      errmsg("column \"%s\" of \"cc_inbox\" cannot be inserted because its trigger fills it in", column.name),
+                      errdetail("Each inserted row is received and verified as a new postback."),
+                      errhint("To restore rows, use pg_restore or pg_dump with --disable-triggers.")));
   }
   if (row.IsNull(InboxColumn::kProject)) SetText(row, InboxColumn::kProject, "default");
   return row;
@@ -147,10 +147,11 @@ Datum OwnId(Relation inbox, Datum given) {
   std::int64_t id = DatumGetInt64(given);
   if (id != DatumGetInt64(DirectFunctionCall1(currval_oid, sequence)) || id == last_id)
     id = DatumGetInt64(DirectFunctionCall1(nextval_oid, sequence));
-  if (HasRow(inbox, Int64GetDatum(id)))
+  // A sequence that is behind shows in a session's first insert; the primary key refuses any later one.
+  if (last_id == 0 && HasRow(inbox, Int64GetDatum(id)))
     ereport(ERROR,
-            (errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("cc_inbox has a row with id %lld already", static_cast<long long>(id)),
-             errdetail("The sequence of the column id is behind the rows."), errhint("SELECT cc_setup() sets it right.")));
+            (errcode(ERRCODE_UNIQUE_VIOLATION), errmsg("cc_inbox already has a row with id %lld", static_cast<long long>(id)),
+             errdetail("The sequence of the column id is behind the rows."), errhint("Run SELECT cc_setup() to fix it.")));
   last_id = id;
   return Int64GetDatum(id);
 }

@@ -36,27 +36,27 @@ using InboxRow = Row<InboxColumn, kInboxColumnCount>;
 struct InboxColumnInfo {
   const char* name;
   Oid type;
-  bool is_given;  ///< by the statement that inserts; the others are filled in
+  bool is_given;  ///< by the INSERT; the other columns are filled in
 };
 extern const InboxColumnInfo kInboxColumns[kInboxColumnCount];
 
-/// Of a body over kMaxBodySize this many bytes are kept, of a content type or project name this many characters.
+/// The bytes that are kept of a body over kMaxBodySize, and the characters that are kept of a content type or project name.
 inline constexpr std::size_t kKeptBodyBytes = 4096;
 inline constexpr int kMaxNameLength = 255;
 
-/// The row that is being inserted into `inbox`. ERROR 428C9 if the statement gave a column that is filled in, 42804 if a column
-/// is not as cc_setup() makes it.
+/// Reads the row that is being inserted into `inbox`. Raises 428C9 if the statement gave a column that is filled in, 42804 if a
+/// column is not as cc_setup() makes it.
 InboxRow ReadInsertedRow(Relation inbox, HeapTuple tuple);
 
-/// The tuple with the values of `row`.
+/// Returns the tuple with the values of `row`.
 HeapTuple WithRow(Relation inbox, HeapTuple tuple, const InboxRow& row);
 
-/// The id that the row may have: the value that the table's sequence just gave to this session, otherwise its next one, so that
-/// no client chooses an id. ERROR 23505 if a row has it already: the sequence is behind.
+/// Returns the id of the row: the last value that the table's sequence gave to this session, otherwise its next value. So no
+/// client chooses an id. Raises 23505 if a row has this id already, because the sequence is behind.
 Datum OwnId(Relation inbox, Datum given);
 
-/// The body and the content type that verification is to see. A long one is never looked at as a whole: of a body over
-/// kMaxBodySize a little more than that, instead of a content type over kMaxNameLength one that is unsupported.
+/// The body and content type for verification. An oversized one is never read as a whole: a body over kMaxBodySize is cut
+/// slightly above that, and a content type over kMaxNameLength is replaced by an unsupported one.
 struct InboxInput {
   const varlena* bytes;  ///< nullptr: no body
   bool is_text;
@@ -64,10 +64,10 @@ struct InboxInput {
 };
 InboxInput InputOf(const InboxRow& row);
 
-/// Cuts body, raw, content type and project name of a row to what is kept of them, between characters.
+/// Cuts body, raw, content type and project name to the part that is kept, between characters.
 void CutLongInput(InboxRow& row);
 
-/// True if the project's name is too long for any project.
+/// Returns true if the name is too long for any project.
 bool IsProjectNameTooLong(const InboxRow& row);
 
 void SetText(InboxRow& row, InboxColumn column, const char* text);

@@ -50,7 +50,7 @@ constexpr std::size_t kErasedAt = InvoiceColumnIndex("erased_at");
 
 // --- The table ---
 
-// What is known of cc_invoice, until it changes.
+// What is known of cc_invoice, cached until it changes.
 struct {
   Oid table;
   bool is_current;
@@ -82,7 +82,7 @@ void ReadTable(Oid schema) {
 
 // --- Statements, generated from the list of columns ---
 
-// A column is $n, where n is its index + 1.
+// The parameter of a column is its index + 1.
 void AppendParameter(StringInfo text, std::size_t column) { appendStringInfo(text, "$%zu", column + 1); }
 
 void AppendName(StringInfo text, std::size_t column) {
@@ -132,7 +132,7 @@ const char* SelectText(const char* schema) {
   return text.data;
 }
 
-// The columns that an UPDATE names only when they change, so that a trigger on UPDATE OF one of them fires only then.
+// An UPDATE names these columns only if they change, so that a trigger on UPDATE OF one of them fires only then.
 enum Named : unsigned { kNamesAmount = 1, kNamesOrder = 2, kNamesPaidAt = 4, kNamedSets = 8 };
 
 bool IsNamed(std::size_t column, unsigned named) {
@@ -176,16 +176,16 @@ Result ExecuteWith(Statement& statement, Oid schema, const InvoiceRow& row) {
 
 void Write(Statement& statement, Oid schema, const InvoiceRow& row) {
   if (ExecuteWith(statement, schema, row).processed == 1) return;
-  // A rule DO INSTEAD NOTHING leaves a plan that nothing invalidates when the rule is dropped.
+  // A rule DO INSTEAD NOTHING leaves a plan that is not invalidated when the rule is dropped.
   statement.plan = nullptr;
   ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
-                  errmsg("a trigger or a rule of cc_invoice skipped the row, so the invoice was not stored")));
+                  errmsg("the invoice was not stored because a trigger or a rule of cc_invoice skipped the row")));
 }
 
 InvoiceRow ReadForUpdate(Oid schema, const InvoiceRow& key) {
   const ResultRow found = ExecuteWith(select_invoice, schema, key).first;
   if (found.tuple == nullptr)
-    ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("the invoice was deleted while it was brought up to date")));
+    ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("the invoice was deleted while it was being updated")));
   InvoiceRow row;
   for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
     if (TupleDescAttr(found.descriptor, static_cast<int>(i))->atttypid != TypeOf(kInvoiceColumns[i].kind))
@@ -214,7 +214,7 @@ PaymentStatus StatusOf(const InvoiceRow& row) {
   return {TextOrEmpty(row, kStatus), TextOrEmpty(row, kInvoiceStatus), TextOrEmpty(row, kPaymentStatus)};
 }
 
-// `is_test` is what the postback says, or, where it does not, what the invoice said before.
+// `is_test` is the value of the postback, or the invoice's previous value if the postback has none.
 bool SaysPaid(const DeliveryContext& context, const Delivery& delivery, NullableDatum is_test) {
   return IsPaid(TextOrEmpty(delivery.invoice, kStatus), delivery.confirms_success, IsTrue(is_test), context.accept_test_payments);
 }
@@ -226,7 +226,7 @@ void SetPayment(InvoiceRow& row) {
     row.Set(kPayment, CStringGetTextDatum(PaymentWord(CompareNumbers(row.values[kAmountPaid], row.values[kAmountToPay]))));
 }
 
-// An answer of the API that says more than created is newer than all postbacks before it.
+// An answer of the API that says more than created is newer than all earlier postbacks.
 void SetImportTimes(const DeliveryContext& context, const Delivery& delivery, InvoiceRow& row) {
   if (row.nulls[kExpectedAt]) row.Set(kExpectedAt, context.received_at);
   if (RankOf(StatusOf(delivery.invoice)) > 0) row.Set(kImportedAt, context.received_at);
@@ -241,11 +241,11 @@ InvoiceRow NewInvoice(const DeliveryContext& context, const Delivery& delivery) 
   if (SaysPaid(context, delivery, row.At(kIsTest))) row.Set(kPaidAt, context.received_at);
   SetPayment(row);
   if (context.from_api) SetImportTimes(context, delivery, row);
-  if (row.nulls[kCurrency]) row.Set(kCurrency, CStringGetTextDatum(""));  // of an answer of the API: not chosen yet
+  if (row.nulls[kCurrency]) row.Set(kCurrency, CStringGetTextDatum(""));  // an answer of the API before a coin is chosen
   return row;
 }
 
-// --- A known invoice ---
+// --- An existing invoice ---
 
 bool Differ(const InvoiceRow& given, const InvoiceRow& known, std::size_t column) {
   return !given.nulls[column] && !known.nulls[column] && TextOrEmpty(given, column) != TextOrEmpty(known, column);
@@ -257,7 +257,7 @@ const char* TextOf(const InvoiceRow& row, std::size_t column) {
              : psprintf("\"%s\"", TextDatumGetCString(row.values[column]));
 }
 
-// Such as: order_id is "O1", the postback says "O2".
+// Returns a text such as: order_id is "O1", the postback says "O2".
 const char* Describe(const DeliveryContext& context, std::size_t column, const InvoiceRow& given, const InvoiceRow& known) {
   return psprintf("%s is %s, the %s says %s", kInvoiceColumns[column].name.data(), TextOf(known, column),
                   context.from_api ? "API" : "postback", TextOf(given, column));
@@ -268,8 +268,8 @@ Agreement Compare(const InvoiceRow& given, const InvoiceRow& known, std::size_t 
   return CompareNumbers(given.values[column], known.values[column]) == 0 ? Agreement::kSame : Agreement::kOther;
 }
 
-// Of the API and a postback, whichever came second. The API may correct what it said itself, and, as long as nothing is paid,
-// what a postback said.
+// Compares the API and a postback, whichever came second. The API may correct its own values. While nothing is paid, it may also
+// correct those of a postback.
 Contradiction FindOtherPrice(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known) {
   const bool is_expected = !known.nulls[kExpectedAt];
   const bool counts = context.from_api ? !is_expected && !known.nulls[kPaidAt] : is_expected;
@@ -308,7 +308,7 @@ bool IsNewer(const DeliveryContext& context, const InvoiceRow& given, const Invo
                      known_rank);
 }
 
-// Amounts that are from an answer of the API have no exp, like the answer.
+// Amounts from an answer of the API have no exp, like the answer.
 bool IsNewerAmount(const DeliveryContext& context, const InvoiceRow& given, const InvoiceRow& known) {
   if (context.from_api) return IsNewer(context, given, known);
   const TimestampTz amounts =
@@ -354,7 +354,7 @@ InvoiceRow MergeRows(const DeliveryContext& context, const Delivery& delivery, c
     row.Set(kTokenExpiresAt, given.At(kTokenExpiresAt));
   row.Set(kUpdatedAt, context.received_at);
   const Merge amounts = MergeOf(ColumnGroup::kMoney, update);
-  // A person decided after all that is known: what is older than that changes nothing of it.
+  // A person decides after everything known. An older postback changes nothing of that decision.
   if (amounts == Merge::kTake || amounts == Merge::kReplace)
     row.Set(kAmountsExpireAt, update.is_accepted ? row.At(kTokenExpiresAt) : given.At(kTokenExpiresAt));
   if (update.says_paid && !update.is_paid) row.Set(kPaidAt, context.received_at);
@@ -369,7 +369,7 @@ bool IsSame(const InvoiceRow& row, const InvoiceRow& known, std::size_t column) 
   return DatumGetBool(FunctionCall2Coll(&type->eq_opr_finfo, DEFAULT_COLLATION_OID, row.values[column], known.values[column]));
 }
 
-// Nothing but the times of the import.
+// Returns true if nothing but the times of the import differs.
 bool IsUnchanged(const InvoiceRow& row, const InvoiceRow& known) {
   for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
     if (i != kUpdatedAt && i != kImportedAt && i != kAmountsExpireAt && !IsSame(row, known, i)) return false;
@@ -394,7 +394,7 @@ const char* UpdateKnown(const DeliveryContext& context, const Delivery& delivery
     if (const char* const contradiction = ContradictionOf(context, given, known, update.says_paid)) return contradiction;
   } else if (context.acceptance == Acceptance::kAccepted && !known.nulls[kPaidAt] && Differ(given, known, kOrderId)) {
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("the invoice is paid, and its order would change: %s", Describe(context, kOrderId, given, known)),
+                    errmsg("the order of a paid invoice would change: %s", Describe(context, kOrderId, given, known)),
                     errdetail("One payment would pay two orders."), errhint("Call cc_accept with reassign => true.")));
   }
   const InvoiceRow row = MergeRows(context, delivery, given, known, update);

@@ -1,18 +1,18 @@
-// The row of cc_invoice that a delivery makes or changes.
+// The row of cc_invoice that a delivery creates or changes.
 #pragma once
 
 #include "pg/delivery.hpp"
 
 namespace cc::pg {
 
-/// Whether a person took a postback for right.
+/// Whether a person accepted a postback.
 enum class Acceptance : std::uint8_t {
   kNone,
-  kAccepted,    ///< whatever it contradicts, but for another order of a paid invoice: one payment would pay two
-  kReassigned,  ///< that as well
+  kAccepted,    ///< whatever it contradicts, except another order for a paid invoice: one payment would pay two orders
+  kReassigned,  ///< also another order for a paid invoice
 };
 
-/// What a delivery is about, and how its project takes it.
+/// The project, time and settings of a delivery.
 struct DeliveryContext {
   Oid schema;         ///< of the tables
   Oid owner;          ///< of the tables, and the current user
@@ -24,7 +24,7 @@ struct DeliveryContext {
   bool from_api = false;  ///< the delivery is an answer of the service's API
 };
 
-/// False if cc_invoice lacks a column of kInvoiceColumns: it is of an earlier version.
+/// Returns false if cc_invoice lacks a column of kInvoiceColumns: it is of an earlier version.
 bool IsInvoiceTableCurrent(Oid schema);
 
 struct InvoiceLookup {
@@ -33,17 +33,17 @@ struct InvoiceLookup {
   bool is_erased;  ///< by cc_erase()
 };
 
-/// The invoice as it is now; IsInvoiceTableCurrent() holds.
+/// Returns the invoice as it is now. IsInvoiceTableCurrent() must be true.
 InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delivery);
 
-/// What became of the invoice.
+/// What happened to the invoice.
 enum class InvoiceChange : std::uint8_t { kNone, kMade, kUpdated, kPaid };
 
-/// Makes the invoice, or brings it up to date, fires the merchant's triggers and checks the constraints that are deferred.
-/// Returns nullptr, or, where nothing changed because the delivery contradicts the invoice, the field and its values. The
-/// merchant's code sees a search_path that nobody who delivers can choose, and leaves no setting behind. The caller holds the
-/// lock of the invoice. ERROR 55000 for an accepted one that would need kReassigned. An answer of the API that says nothing new
-/// changes nothing, and fires nothing.
+/// Creates the invoice or updates it, fires the merchant's triggers, and checks deferred constraints. Returns nullptr. If the
+/// delivery contradicts the invoice, changes nothing and returns the field with both values. The merchant's code gets a
+/// search_path that no sender can choose, and leaves no setting behind. The caller holds the lock of the invoice. Raises 55000
+/// for an accepted postback that would need kReassigned. An answer of the API that says nothing new changes nothing and fires no
+/// trigger.
 const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known,
                           InvoiceChange* change = nullptr);
 

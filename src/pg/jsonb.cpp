@@ -7,21 +7,33 @@
 
 extern "C" {
 #include "miscadmin.h"
+#include "port/pg_bswap.h"
 }
 
 namespace cc::pg {
 namespace {
 
-// A member, and what its place among the others is decided by: jsonb orders keys by length, then by bytes.
+// A member and its sort key: jsonb orders keys by length, then by bytes.
 struct Member {
-  std::uint64_t rank;  // the length, and below it the first five bytes: nearly always this alone decides
+  std::uint64_t rank;  // the length, then the first five bytes
+  std::uint64_t rest;  // the next eight bytes
   std::uint32_t name;  // index of its node
 };
 
-std::uint64_t RankOf(std::string_view name) noexcept {
-  std::uint64_t rank = name.size();
-  for (std::size_t i = 0; i < 5; ++i) rank = rank << 8 | (i < name.size() ? static_cast<unsigned char>(name[i]) : 0U);
-  return rank;
+// The names that `rank` and `rest` hold whole: nearly all.
+constexpr std::size_t kRankedLength = 13;
+
+// `count` bytes of the name from `begin` on, the first one highest; zeros behind its end.
+std::uint64_t BytesOf(std::string_view name, std::size_t begin, std::size_t count) noexcept {
+  unsigned char bytes[sizeof(std::uint64_t)] = {};
+  if (begin < name.size()) std::memcpy(bytes + sizeof(bytes) - count, name.data() + begin, std::min(count, name.size() - begin));
+  std::uint64_t value;
+  std::memcpy(&value, bytes, sizeof(value));
+  return pg_ntoh64(value);
+}
+
+Member MemberFrom(std::string_view name, std::uint32_t node) noexcept {
+  return {name.size() << 40 | BytesOf(name, 0, 5), BytesOf(name, 5, 8), node};
 }
 
 class JsonbWriter {
@@ -39,13 +51,13 @@ class JsonbWriter {
   }
 
  private:
-  // More than enough for what a node can take: its JEntry, padding, and a header or a number or a string.
+  // Returns an upper bound: for each node its JEntry, padding, and a header or a number or a string.
   std::size_t MaxSize(const Node& root) const {
     constexpr std::size_t kEachNode = sizeof(JEntry) + 3 + 8 + 4;
     std::size_t size = VARHDRSZ;
     for (const Node* node = &root; node < document_.After(&root); ++node)
       size += kEachNode + (node->kind == Kind::kNumber || node->kind == Kind::kString ? node->size : 0);
-    // An array that a form's repeated name makes is no node: one for each two members at most.
+    // The array for a repeated name of a form is no node. There is at most one for each two members.
     return size + root.size / 2 * kEachNode;
   }
 
@@ -56,7 +68,7 @@ class JsonbWriter {
     return count;
   }
 
-  // Everything that is not a string begins at a multiple of four.
+  // Everything except strings begins at a multiple of four.
   void Align() noexcept {
     while ((end_ - buffer_) % 4 != 0) *end_++ = '\0';
   }
@@ -66,9 +78,9 @@ class JsonbWriter {
     end_ += size;
   }
 
-  // A container's header and the place of its JEntries, which are filled in as its children are written.
+  // The header of a container, and the place of its JEntries, which are filled in as its children are written.
   struct Entries {
-    char* first;  // may stand at any address that is a multiple of four
+    char* first;  // any address that is a multiple of four
     std::uint32_t done = 0;
     std::uint32_t total_length = 0;
   };
@@ -81,11 +93,11 @@ class JsonbWriter {
     return entries;
   }
 
-  // One child has been written: `type` is what it is, `start` where its bytes begin, padding included.
+  // Ends a child: `type` is its kind, `start` where its bytes begin, padding included.
   void Finish(Entries& entries, std::uint32_t type, const char* start) noexcept {
     const auto length = static_cast<std::uint32_t>(end_ - start);
     entries.total_length += length;
-    // Every so often an entry holds the end's offset instead of the length, so that access by position is quick.
+    // At regular intervals an entry holds the end's offset instead of the length, for fast access by position.
     const JEntry entry = entries.done % JB_OFFSET_STRIDE == 0 ? type | JENTRY_HAS_OFF | entries.total_length : type | length;
     std::memcpy(entries.first + entries.done * sizeof(JEntry), &entry, sizeof(entry));
     ++entries.done;
@@ -139,9 +151,15 @@ class JsonbWriter {
 
   std::string_view NameOf(const Member& member) const noexcept { return document_.TextOf(document_.nodes[member.name]); }
 
-  bool SameName(const Member& a, const Member& b) const noexcept { return a.rank == b.rank && NameOf(a) == NameOf(b); }
+  bool SameName(const Member& a, const Member& b) const noexcept { return CompareNames(a, b) == 0; }
 
-  // The object's members in jsonb's order, those of the same name in the order they were sent.
+  int CompareNames(const Member& a, const Member& b) const noexcept {
+    if (a.rank != b.rank) return a.rank < b.rank ? -1 : 1;
+    if (a.rest != b.rest) return a.rest < b.rest ? -1 : 1;
+    return document_.nodes[a.name].size <= kRankedLength ? 0 : NameOf(a).compare(NameOf(b));
+  }
+
+  // Sorts the object's members in jsonb's order. Members of the same name stay in the order they were sent.
   Member* SortMembers(const Node& object, bool without_token) {
     Member* const first = free_member_;
     Member* last = first;
@@ -149,11 +167,10 @@ class JsonbWriter {
     for (const Node* name = &object + 1; name < end; name = document_.After(name + 1)) {
       const std::string_view text = document_.TextOf(*name);
       if (without_token && text == "token") continue;
-      *last++ = Member{RankOf(text), static_cast<std::uint32_t>(name - document_.nodes)};
+      *last++ = MemberFrom(text, static_cast<std::uint32_t>(name - document_.nodes));
     }
     std::sort(first, last, [this](const Member& a, const Member& b) {
-      if (a.rank != b.rank) return a.rank < b.rank;
-      const int order = NameOf(a).compare(NameOf(b));
+      const int order = CompareNames(a, b);
       return order != 0 ? order < 0 : a.name < b.name;
     });
     return last;
@@ -191,7 +208,7 @@ class JsonbWriter {
   const Document& document_;
   char* buffer_;
   char* end_;
-  Member* members_;  // room for all objects that are open at a time: each takes its share from free_member_ on
+  Member* members_;  // for all objects that are open at a time; each takes its part at free_member_
   Member* free_member_;
 };
 static_assert(std::is_trivially_destructible_v<JsonbWriter>);

@@ -12,7 +12,7 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-// SQL's advisory locks have 1 or 2 here, so none of its functions reaches these. pg_locks shows it as objsubid.
+// SQL's advisory locks have 1 or 2 here, so none of their functions reaches these locks. pg_locks shows the value as objsubid.
 constexpr std::uint16_t kLockSpace = 0x4343;
 
 std::uint64_t Hash(std::string_view bytes, std::uint64_t seed) {
@@ -25,7 +25,7 @@ LOCKTAG TagOf(std::uint64_t key) {
   return tag;
 }
 
-// The locks that this transaction took. One that a rolled back savepoint gave back still counts.
+// The number of locks that this transaction took. A lock that a rolled back savepoint released still counts.
 struct {
   LocalTransactionId transaction;
   int locks;
@@ -80,7 +80,7 @@ LockOutcome LockToken(std::string_view token_digest, bool may_wait) { return Loc
 
 void LockSecrets() {
   if (Lock(Hash("secrets", 2), true) != LockOutcome::kHeld)
-    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("too many locks in this transaction")));
+    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the transaction has taken too many locks")));
 }
 
 }  // namespace cc::pg

@@ -19,7 +19,7 @@ void SetSearchPath(Oid schema) {
   set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-// The number of cursors that outlive their transaction.
+// Returns the number of cursors that outlive their transaction.
 Statement count_cursors{
     [](const char*) -> const char* { return "SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable"; }};
 
@@ -29,8 +29,7 @@ std::int64_t CountHoldableCursors(Oid schema) {
   return DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
 }
 
-// SET ROLE does not bind a superuser: code that runs at commit can RESET ROLE. So the merchant's code may leave none behind
-// there.
+// A superuser's session can RESET ROLE in code that runs at commit. So the merchant's code may not leave any for commit.
 bool MayLeaveNoCode(Oid owner) { return superuser_arg(GetSessionUserId()) && !superuser_arg(owner); }
 
 }  // namespace
@@ -47,10 +46,10 @@ void EndMerchantCode(const MerchantCode& code, bool check) {
   if (check) CheckDeferredConstraints(code.owner);
   if (code.may_leave_no_code && (CountHoldableCursors(code.schema) > code.cursors || HasPendingTriggers()))
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("a trigger leaves code that would run at commit in the session of a superuser"),
+                    errmsg("a trigger left code that would run at commit in the session of a superuser"),
                     errdetail("It declared a cursor WITH HOLD, or queued a deferred trigger of another owner."),
                     errhint("Connect as the owner of the tables.")));
-  AtEOXact_GUC(false, code.settings);  // as for an error: what a trigger SET does not stay in the caller's session
+  AtEOXact_GUC(false, code.settings);  // as for an error: SET in a trigger does not affect the caller's session
 }
 
 }  // namespace cc::pg

@@ -21,7 +21,7 @@ Numeric MakeNumeric(const Decimal& decimal) {
 Numeric MakeAmount(Decimal amount) {
   constexpr std::int64_t kMaxScale = 36;
   if (amount.IsZero()) return int64_to_numeric(0);
-  if (amount.scale > kMaxScale) {  // the decimals beyond are zeros
+  if (amount.scale > kMaxScale) {  // further decimals are zeros
     const auto excess = static_cast<std::size_t>(amount.scale - kMaxScale);
     if (excess <= amount.fraction_text.size()) {
       amount.fraction_text.remove_suffix(excess);

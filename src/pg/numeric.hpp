@@ -10,10 +10,10 @@ extern "C" {
 
 namespace cc::pg {
 
-/// Exactly `decimal`, with the display scale that it was spelled with. It must be within kMaxDigits (Decimal::IsExact).
+/// Converts `decimal` exactly, with the display scale of its spelling. It must be within kMaxDigits (Decimal::IsExact).
 Numeric MakeNumeric(const Decimal& decimal);
 
-/// The same for an amount, which by value is small enough, but may end in any number of zeros: its scale is at most 36.
+/// Converts an amount. Its value is small enough, but its spelling may end in any number of zeros, so the scale is at most 36.
 Numeric MakeAmount(Decimal amount);
 
 }  // namespace cc::pg

@@ -17,7 +17,7 @@ Oid OwnerOf(Oid table) {
   const HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(table));
   if (!HeapTupleIsValid(tuple))
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the tables of cryptocloud_postback do not exist"),
-                    errhint("Run SELECT cc_setup() to make them.")));
+                    errhint("Run SELECT cc_setup() to create them.")));
   const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
   ReleaseSysCache(tuple);
   return owner;
@@ -30,11 +30,11 @@ Oid SwitchToTableOwner(Oid table) {
   Oid user;
   int context;
   GetUserIdAndSecContext(&user, &context);
-  // Only within a SECURITY DEFINER function: PostgreSQL undoes the change when that ends, by return or by error.
+  // Only within a SECURITY DEFINER function: PostgreSQL undoes the change at its end, by return or by error.
   if ((context & SECURITY_LOCAL_USERID_CHANGE) == 0)
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                     errmsg("the rights of a table's owner can only be taken by a SECURITY DEFINER function")));
-  // It may only lower the caller's rights.
+  // The new rights must not exceed the caller's.
   if (!has_privs_of_role(user, owner))
     ereport(ERROR,
             (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),

@@ -25,7 +25,7 @@ Datum TextDatum(std::string_view text) {
 
 Datum Compressed(Datum value) {
 #ifdef USE_LZ4
-  // Shorter values are not worth it. PostgreSQL itself would use pglz, most of the time of an insert.
+  // Shorter values are not worth it. PostgreSQL itself would use pglz, which takes most of the time of an insert.
   constexpr std::size_t kWorthIt = 256;
   if (toast_raw_datum_size(value) >= kWorthIt) {
     const Datum compressed = toast_compress_datum(PointerGetDatum(PG_DETOAST_DATUM(value)), TOAST_LZ4_COMPRESSION);

@@ -1,4 +1,4 @@
-// A row of cc_project: under which secrets postbacks verify, and how they are settled.
+// A row of cc_project: the secrets of its postbacks, and how they are settled.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -14,8 +14,8 @@ struct Project {
   bool is_deferred = false;
 };
 
-/// The project of this name as it is now, whatever snapshot the transaction has. False if there is none. ERROR 23502 if a setting
-/// is NULL, 42804 if a column is missing.
+/// Reads the project of this name as it is now, whatever snapshot the transaction has. Returns false if there is none. Raises
+/// 23502 if a setting is NULL, 42804 if a column is missing.
 bool FindProject(Oid schema, Datum name, Project& project);
 
 }  // namespace cc::pg

@@ -1,5 +1,5 @@
-// Functions that the SQL of released versions calls, and the SQL of this version does not. A library that is newer than the SQL
-// goes on receiving: postbacks are kept pending until ALTER EXTENSION UPDATE and cc_setup() ran.
+// Functions that the SQL of released versions calls and the SQL of this version does not. A library that is newer than the SQL
+// still receives postbacks. They are kept pending until ALTER EXTENSION UPDATE and cc_setup() have run.
 #include "core/utf8.hpp"
 #include "pg/owner.hpp"
 
@@ -43,14 +43,14 @@ PGDLLEXPORT Datum cc_become_owner(PG_FUNCTION_ARGS) {
   PG_RETURN_OID(cc::pg::SwitchToTableOwner(PG_ARGISNULL(0) ? InvalidOid : PG_GETARG_OID(0)));
 }
 
-// 0.1.0: called by cc_receive. The bytes as text; NULL if they are no valid UTF-8 or hold a NUL.
+// 0.1.0: called by cc_receive. Returns the bytes as text; NULL if they are not valid UTF-8 or hold a NUL.
 PGDLLEXPORT Datum cc_text_or_null(PG_FUNCTION_ARGS) {
   const std::string_view bytes = cc::pg::ViewOf(PG_GETARG_BYTEA_PP(0));
   if (bytes.find('\0') != std::string_view::npos || !cc::IsUtf8(bytes)) PG_RETURN_NULL();
   return cc::pg::TextDatum(bytes);
 }
 
-// 0.1.0: called by cc_apply, which passes over a row when cc_deliver returns NULLs.
+// 0.1.0: called by cc_apply, which skips a row when cc_deliver returns NULLs.
 PGDLLEXPORT Datum cc_read_delivery(PG_FUNCTION_ARGS) { return cc::pg::RowOfNulls(fcinfo); }
 PGDLLEXPORT Datum cc_deliver(PG_FUNCTION_ARGS) { return cc::pg::RowOfNulls(fcinfo); }
 

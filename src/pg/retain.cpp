@@ -16,7 +16,7 @@ OwnTables BeginRetention(FunctionCallInfo fcinfo, const char* function) {
   const Oid inbox = TableIn(schema, "cc_inbox");
   PreventCommandIfReadOnly(psprintf("%s()", function));
   RefuseSuperuser(function, inbox);
-  // An older snapshot does not see what waits now, and fails at each row that changed since.
+  // An older snapshot does not see the rows that wait now, and fails at each row that changed since.
   if (IsolationUsesXactSnapshot())
     ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("%s can only run in READ COMMITTED", function),
                     errhint("Run SET TRANSACTION ISOLATION LEVEL READ COMMITTED first.")));

@@ -5,14 +5,14 @@
 
 namespace cc::pg {
 
-/// `Column` is an enumeration, or an index, of `Count` columns. Plain data; the values belong to a memory context.
+/// `Column` is an enumeration or an index of `Count` columns. Plain data; the values belong to a memory context.
 template <typename Column, std::size_t Count>
 struct Row {
   static constexpr std::size_t kCount = Count;
   Datum values[Count];
   bool nulls[Count];
 
-  /// A row of NULLs.
+  /// Returns a row of NULLs.
   static Row Empty() {
     Row row;
     for (std::size_t i = 0; i < Count; ++i) {

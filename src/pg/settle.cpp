@@ -26,7 +26,7 @@ std::string_view BytesOf(Datum value) { return ViewOf(DatumGetByteaPP(value)); }
 
 // --- Tables of an earlier version ---
 
-// What is known of cc_inbox, until it changes.
+// What is known of cc_inbox, cached until it changes.
 struct {
   Oid table;
   bool spends_once;
@@ -36,7 +36,7 @@ void ForgetInbox(Oid table) {
   if (!OidIsValid(table) || table == known_inbox.table) known_inbox.table = InvalidOid;
 }
 
-// False for the tables of 0.1.0, where several rows have the digest of a token; so it cannot tell which one spent the token.
+// Returns false for the tables of 0.1.0. There several rows have the digest of a token, so none shows which row spent it.
 bool SpendsTokensOnce(Oid schema) {
   OnRelationChange(ForgetInbox);
   if (!OidIsValid(known_inbox.table) || known_inbox.table != get_relname_relid("cc_inbox", schema)) {
@@ -47,7 +47,7 @@ bool SpendsTokensOnce(Oid schema) {
   return known_inbox.spends_once;
 }
 
-// One line in the log of each session, and one more whenever tables that were current are so no longer.
+// Writes one line to the log of each session, and one more whenever current tables stop being current.
 bool AreTablesCurrent(Oid schema) {
   static bool is_logged = false;
   const char* const fault = !SpendsTokensOnce(schema)        ? "cc_inbox has no valid unique index on token_digest alone."
@@ -99,7 +99,7 @@ Delivery Refused(Reason reason) {
   return delivery;
 }
 
-// The row's delivery. Its proof holds while the stored body is the one that was verified; its state proves nothing.
+// Returns the row's delivery. Its proof holds while the stored body is the body that was verified. Its state proves nothing.
 Delivery VerifyUnlessProven(const SettleRequest& request, const InboxRow& row, const Project* project) {
   if (HasProof(row)) {
     Delivery delivery = Read(row);
@@ -112,12 +112,12 @@ Delivery VerifyUnlessProven(const SettleRequest& request, const InboxRow& row, c
   return project == nullptr ? Refused(Reason::kUnknownProject) : Verify(request, row, *project);
 }
 
-// A row that does not verify is rejected. But a row that was verified before was answered as safe: it waits for a person.
+// Rejects a row that does not verify. But a row that was verified before was answered as safe, so it stays pending for a person.
 void Refuse(InboxRow& row, Reason reason) {
   if (HasProof(row)) {
     SetState(row, State::kPending, Reason::kVerified);
     SetText(row, InboxColumn::kError,
-            psprintf("the stored body is not the one that was verified, and does not verify now: %s", ReasonWord(reason)));
+            psprintf("the stored body is not the body that was verified, and does not verify now: %s", ReasonWord(reason)));
   } else {
     SetState(row, State::kRejected, reason);
     row.SetNull(InboxColumn::kError);
@@ -130,9 +130,9 @@ void SetProof(InboxRow& row, const Delivery& delivery) {
   row.Set(InboxColumn::kTokenExpiresAt, delivery.invoice.At(InvoiceColumnIndex("token_expires_at")));
 }
 
-// --- What a statement may still do after a timeout ---
+// --- The rest of a statement after a timeout ---
 
-// A statement_timeout is over when it was caught, and nothing else would end a later wait of the same statement.
+// A statement_timeout fires once. After it was caught, nothing would end a later wait of the same statement.
 enum class Patience : std::uint8_t { kWait, kNoWait, kNothing };
 
 struct {
@@ -150,7 +150,7 @@ void LimitPatience(Patience patience) { limit = {CurrentTransaction(), GetCurren
 
 // --- 2. Lock ---
 
-// The locks belong to the caller's resource owner: they stay when the subtransaction fails.
+// The locks belong to the caller's resource owner, so they stay when the subtransaction fails.
 LockOutcome Lock(const InboxRow& row, const Delivery& delivery, ResourceOwner outer, bool may_wait) {
   const ResourceOwner inner = CurrentResourceOwner;
   CurrentResourceOwner = outer;
@@ -166,19 +166,19 @@ LockOutcome Lock(const InboxRow& row, const Delivery& delivery, ResourceOwner ou
 // --- 3. Decide ---
 
 struct Judgement {
-  bool is_hidden = false;       // a row that decides is newer than the transaction's snapshot
+  bool is_hidden = false;       // the deciding row is newer than the transaction's snapshot
   bool is_token_spent = false;  // by another row
   Decision decision = kNewContent;
 };
 
-// Rows of cc_inbox beside the one that is settled.
+// The rows of cc_inbox other than the row that is being settled.
 class OtherRows {
  public:
   OtherRows(Relation inbox, Snapshot snapshot, const SettleRequest& request, const InboxRow& row)
       : inbox_(inbox), snapshot_(snapshot), own_id_(request.is_stored ? DatumGetInt64(row.Value(InboxColumn::kId)) : 0),
         has_own_id_(request.is_stored) {}
 
-  // Whoever spent the token, in any project: secrets are never shared, but a project can be renamed.
+  // Finds the row that spent the token, in any project: secrets are never shared, but a project can be renamed.
   bool FindSpender(Datum token_digest, Datum content_digest, Judgement& judgement) const {
     Scan scan(inbox_, snapshot_, {{"token_digest", BYTEAOID, token_digest}});
     const HeapTuple found = NextOther(scan);
@@ -198,7 +198,18 @@ class OtherRows {
     return found != nullptr;
   }
 
-  // A row of this content, which makes it a duplicate. A pending one without token_digest is not decided itself.
+  // Most postbacks are new: one probe without a result answers for every state.
+  bool HasSameContent(const InboxRow& row) const {
+    Scan scan(inbox_, snapshot_,
+              {{"invoice_id", TEXTOID, row.Value(InboxColumn::kInvoiceId)},
+               {"project", TEXTOID, row.Value(InboxColumn::kProject)},
+               {"content_digest", BYTEAOID, row.Value(InboxColumn::kContentDigest)}});
+    const bool found = NextOther(scan) != nullptr;
+    scan.End();
+    return found;
+  }
+
+  // Finds a row of this content, which makes it a duplicate. A pending row without token_digest is itself undecided.
   bool FindSameContent(const InboxRow& row, State state, Judgement& judgement) const {
     Scan scan(inbox_, snapshot_,
               {{"invoice_id", TEXTOID, row.Value(InboxColumn::kInvoiceId)},
@@ -237,13 +248,14 @@ Judgement JudgeBy(const OtherRows& others, const InboxRow& row, const Delivery& 
   if (IsOrderIdMissing(requires_order_id, !delivery.invoice.IsNull(InvoiceColumnIndex("order_id")),
                        !is_test.isnull && DatumGetBool(is_test.value)))
     return {.decision = {State::kRejected, Reason::kMissingOrderId}};
+  if (!others.HasSameContent(row)) return judgement;
   for (std::size_t i = 0; i < kStateWords.size(); ++i)
     if (MakesDuplicates(static_cast<State>(i)) && others.FindSameContent(row, static_cast<State>(i), judgement)) break;
   return judgement;
 }
 
 Judgement Judge(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, bool requires_order_id) {
-  CommandCounterIncrement();  // earlier rows of the same statement count
+  CommandCounterIncrement();  // so that earlier rows of the same statement count
   const Relation inbox = OpenTable(request.schema, "cc_inbox");
   const Snapshot now = TakeLatestSnapshot();
   const Judgement judgement = JudgeBy(OtherRows(inbox, now, request, row), row, delivery, requires_order_id);
@@ -254,7 +266,7 @@ Judgement Judge(const SettleRequest& request, const InboxRow& row, const Deliver
 
 // --- 4. Apply ---
 
-// What became of a row so far. It is written inside the subtransaction and read behind it.
+// The outcome of a row so far. It is written inside the subtransaction and read after it.
 struct Progress {
   SettleOutcome outcome = SettleOutcome::kDone;
   State state = State::kPending;
@@ -262,8 +274,8 @@ struct Progress {
   const char* error = nullptr;
   bool is_locking = false;  // an error comes from waiting for a lock, not from the merchant's code
   bool spends_token = false;
-  bool is_tried = false;   // to apply it
-  bool is_erased = false;  // its invoice is
+  bool is_tried = false;   // applying was tried
+  bool is_erased = false;  // the invoice is erased
 };
 
 void KeepPending(Progress& progress, const char* why) {
@@ -303,7 +315,7 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
     case LockOutcome::kHeld: break;
     case LockOutcome::kBusy:
       progress.outcome = SettleOutcome::kBusy;
-      return KeepPending(progress, "another transaction settles a postback of this invoice");
+      return KeepPending(progress, "another transaction is settling a postback of this invoice");
     case LockOutcome::kTooMany:
       progress.outcome = SettleOutcome::kTooMany;
       return KeepPending(progress, "the transaction settles too many postbacks");
@@ -321,7 +333,7 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   Apply(context, delivery, progress);
 }
 
-// The error is in cc_inbox.error alone: what the merchant's code raised can hold what it was given.
+// Only cc_inbox.error has the error: messages of the merchant's code can contain their data.
 void LogCaught(const InboxRow& row, const ErrorData& error) {
   ereport(LOG, (errmsg("cryptocloud_postback: postback %lld of project \"%s\" was not applied: SQLSTATE %s",
                        static_cast<long long>(DatumGetInt64(row.Value(InboxColumn::kId))),
@@ -329,7 +341,8 @@ void LogCaught(const InboxRow& row, const ErrorData& error) {
                 errhint("cc_inbox.error of this row has the message.")));
 }
 
-// Whoever accepts a row is told what keeps it from being accepted; what the merchant's code raised makes it failed.
+// The caller of cc_accept gets an error that keeps a row from being accepted. An error of the merchant's code makes the row
+// failed.
 bool IsRefusedToPerson(const SettleRequest& request, const ErrorData& error) {
   return request.acceptance != Acceptance::kNone && (error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
                                                      StateAfterError(unpack_sql_state(error.sqlerrcode)) == State::kPending);
@@ -381,7 +394,7 @@ SettleOutcome Settle(const SettleRequest& request, InboxRow& row) {
     progress.outcome = SettleOutcome::kEnded;
   } else if (!row.IsNull(InboxColumn::kTokenDigest) &&
              BytesOf(row.Value(InboxColumn::kTokenDigest)) != BytesOf(delivery.token_digest)) {
-    KeepPending(progress, "the stored body has another token than the one that this row spent");
+    KeepPending(progress, "the stored body has a different token than this row spent");
   } else {
     const ResourceOwner outer = CurrentResourceOwner;
     ErrorData* const error = InSubtransaction([&] { DecideAndApply(request, row, delivery, project, outer, progress); });

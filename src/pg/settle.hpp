@@ -1,8 +1,8 @@
-// Settling: the one way of every row of cc_inbox, whether it has just come, waits, failed, or is judged again.
+// Settles a row of cc_inbox. New, pending, failed and rejected rows all take these steps.
 //
-//   1. Verify, as of its receipt, unless the row has its proof.
+//   1. Verify it as of its receipt, unless the row has its proof.
 //   2. Lock the invoice, and the token unless it names the invoice.
-//   3. Decide by what is committed now (core/rules.hpp).
+//   3. Decide by the committed rows (core/rules.hpp).
 //   4. Apply, in a subtransaction.
 #pragma once
 
@@ -15,42 +15,43 @@ extern "C" {
 
 namespace cc::pg {
 
-/// How a row is to be settled. The current user is the owner of the tables.
+/// How to settle a row. The current user is the owner of the tables.
 struct SettleRequest {
   Oid schema;                                 ///< of the tables
   Oid owner;                                  ///< of the tables
-  bool is_stored;                             ///< the row is in the table already, under its id
+  bool is_stored;                             ///< the row is already in the table, with its id
   bool apply_now;                             ///< even if the project is deferred
   bool may_wait;                              ///< for the lock of the invoice
-  const char* hold;                           ///< not nullptr: verify only, and keep the row pending for this reason
+  const char* hold;                           ///< not nullptr: only verify, and keep the row pending for this reason
   const Interval* leeway = nullptr;           ///< not nullptr: instead of the project's
-  Acceptance acceptance = Acceptance::kNone;  ///< of a row that a person took for right, without a decision
+  Acceptance acceptance = Acceptance::kNone;  ///< of a row that a person accepted, so that nothing is decided
 };
 
 enum class SettleOutcome : std::uint8_t {
   kDone,       ///< `row` has its new state
-  kBusy,       ///< another transaction works on the invoice
+  kBusy,       ///< another transaction has locked the invoice
   kOldTables,  ///< the tables are of an earlier version
-  kTooMany,    ///< this transaction holds as many locks as it may
-  kEnded,      ///< a cancel or timeout: nothing more is to be tried in this statement
+  kTooMany,    ///< this transaction holds the largest number of locks
+  kEnded,      ///< a cancel or timeout: this statement must not try anything more
 };
 
 /// Fills in state, reason, error, attempts, applied_at, the proof (invoice_id, content_digest, token_expires_at) and, in the row
-/// that spends its token, token_digest. Takes the body off where KeepsBody() says so. Whatever the outcome, the row can be
-/// stored: one that could not be settled is pending.
+/// that spends its token, token_digest. Removes the body if KeepsBody() says so. Whatever the outcome, the row can be stored: a
+/// row that could not be settled is pending.
 ///
-/// Errors of the merchant's code are caught, and undo no more than what they were raised in. ERROR if a table or a setting is not
+/// Catches errors of the merchant's code, which undo only the work of their row. Raises an ERROR if a table or a setting is not
 /// as cc_setup() makes it, or if verification itself fails (XX000, out of memory).
 SettleOutcome Settle(const SettleRequest& request, InboxRow& row);
 
-/// What Settle would decide of a row by its verification and the other rows. `kApplied` may still become a conflict or fail.
+/// What Settle would decide by verification and the other rows. A row that is `kApplied` here may still become a conflict or
+/// fail.
 struct Foreseen {
   Decision decision;
   Datum token_digest;    ///< bytea; of a verified row
   Datum content_digest;  ///< bytea; of a verified row
 };
 
-/// Changes and locks nothing.
+/// Previews Settle: changes and locks nothing.
 Foreseen Foresee(const SettleRequest& request, const InboxRow& row);
 
 }  // namespace cc::pg

@@ -10,18 +10,18 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-// A plan for another schema name is left as it is, not freed: an outer call may be running it.
+// A plan for another schema name is left, not freed: an outer call may be running it.
 void Prepare(Statement& statement, const char* schema, const Parameter* parameters, int count) {
   Oid types[kMaxParameters];
   for (int i = 0; i < count; ++i) types[i] = parameters[i].type;
-  // A generic plan at once: what is found here is found by keys, whatever their values.
+  // Use a generic plan at once: rows are found by key, whatever the values.
   const SPIPlanPtr plan = SPI_prepare_cursor(statement.text(quote_identifier(schema)), count, types, CURSOR_OPT_GENERIC_PLAN);
   if (plan == nullptr || SPI_keepplan(plan) != 0) elog(ERROR, "could not prepare: %s", SPI_result_code_string(SPI_result));
   statement.plan = plan;
   namestrcpy(&statement.schema, schema);
 }
 
-// The first row, copied out of SPI's memory.
+// Copies the first row out of SPI's memory.
 ResultRow FirstRow(MemoryContext memory) {
   if (SPI_tuptable == nullptr || SPI_processed == 0) return {};
   ResultRow row;

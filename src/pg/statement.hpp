@@ -1,4 +1,4 @@
-// SQL statements of the pipeline, run with plans that are kept for the session.
+// SQL statements of the pipeline. Their plans are kept for the session.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -9,7 +9,7 @@ extern "C" {
 
 namespace cc::pg {
 
-/// Most parameters of a statement.
+/// The largest number of parameters.
 inline constexpr int kMaxParameters = 64;
 
 /// A value for $1, $2, …
@@ -19,15 +19,15 @@ struct Parameter {
   bool is_null = false;
 };
 
-/// Meant to be static. Number and types of the parameters are the same each time.
+/// Must be static. Number and types of its parameters are always the same.
 struct Statement {
-  /// Its text, in the current memory context. `schema` is quoted. Every name is qualified, operators too.
+  /// Returns the text, in the current memory context. `schema` is quoted. Every name is qualified, including operators.
   const char* (*text)(const char* schema);
   SPIPlanPtr plan = nullptr;
-  NameData schema = {};  ///< that the plan is for
+  NameData schema = {};  ///< the schema of the plan
 };
 
-/// A row that a statement returned; both in the memory context of the caller.
+/// A row that a statement returned, in the memory context of the caller.
 struct ResultRow {
   HeapTuple tuple = nullptr;  ///< nullptr: none
   TupleDesc descriptor = nullptr;

@@ -1,4 +1,4 @@
-// Work that may fail, in a subtransaction of its own.
+// Runs work that may fail in a subtransaction of its own.
 #pragma once
 
 #include "pg/postgres.hpp"
@@ -11,9 +11,9 @@ extern "C" {
 
 namespace cc::pg {
 
-/// Runs `work`. An ERROR in it undoes what it did, and is returned, in the current memory context; nullptr if there was none.
-/// `work` may set variables outside of itself only through references. As PL/pgSQL does it for a block with EXCEPTION. The
-/// error's context ends here: that of the caller may hold what the caller inserted.
+/// Runs `work`, like PL/pgSQL's block with EXCEPTION. An ERROR undoes its work and is returned in the current memory context;
+/// nullptr if there was none. `work` may set outer variables only through references. The returned error has no context of the
+/// caller, which may show what the caller inserted.
 template <typename Work>
 ErrorData* InSubtransaction(const Work& work) {
   static_assert(std::is_trivially_destructible_v<Work>);

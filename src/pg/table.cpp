@@ -10,6 +10,10 @@ extern "C" {
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/pg_am.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_collation.h"
+#include "catalog/pg_constraint.h"
+#include "catalog/pg_depend.h"
 #include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_trigger.h"
@@ -51,13 +55,13 @@ ScanKeyData MakeKey(Relation table, const Key& key) {
   return result;
 }
 
-// As the planner decides it: an index that was built beside updates is not for transactions that are older than it.
+// Follows the planner: an index that was built during updates is not for transactions older than it.
 bool IsReady(Relation index) {
   return !index->rd_index->indcheckxmin ||
          TransactionIdPrecedes(HeapTupleHeaderGetXmin(index->rd_indextuple->t_data), TransactionXmin);
 }
 
-// Brings the keys into the order of the index and gives them its collations. False if they are not on its first columns.
+// Brings the keys into the order of the index and sets its collations. Returns false if they are not its first columns.
 bool FitKeys(Relation index, ScanKeyData* keys, int count) {
   if (IndexRelationGetNumberOfKeyAttributes(index) < count) return false;
   for (int i = 0; i < count; ++i) {
@@ -71,7 +75,7 @@ bool FitKeys(Relation index, ScanKeyData* keys, int count) {
   return true;
 }
 
-// True if the index has all rows with these keys: it is not partial, or its predicate is IS NOT NULL on a key.
+// Returns true if the index has all rows with these keys: it is not partial, or its predicate is IS NOT NULL on a key.
 bool HasAllRows(Relation index, const ScanKeyData* keys, int count) {
   List* const predicate = RelationGetIndexPredicate(index);
   if (predicate == NIL) return true;
@@ -87,7 +91,7 @@ bool Fits(Relation index, ScanKeyData* keys, int count) {
          HasAllRows(index, keys, count);
 }
 
-// "a, b" of the table's columns.
+// Returns the names of the key columns, as "a, b".
 const char* NamesOf(Relation table, const ScanKeyData* keys, int count) {
   StringInfoData names;
   initStringInfo(&names);
@@ -97,7 +101,7 @@ const char* NamesOf(Relation table, const ScanKeyData* keys, int count) {
   return names.data;
 }
 
-// The index that was found for a table and its columns, so that it need not be searched again.
+// The index for some columns of a table, so that it is not searched again.
 struct KnownIndex {
   Oid table;
   AttrNumber columns[kMaxKeys];
@@ -130,13 +134,13 @@ Oid SearchIndex(Relation table, ScanKeyData* keys, int count) {
   }
   list_free(indexes);
   if (!OidIsValid(found))
-    ereport(LOG, (errmsg("cryptocloud_postback: table \"%s\" has no usable index on (%s), so each delivery reads the whole table",
+    ereport(LOG, (errmsg("cryptocloud_postback: table \"%s\" has no usable index on (%s), so each delivery scans the whole table",
                          RelationGetRelationName(table), NamesOf(table, keys, count)),
-                  errhint("SELECT cc_setup() makes it.")));
+                  errhint("Run SELECT cc_setup() to create it.")));
   return found;
 }
 
-// The index for these keys, open, with the keys in its order; nullptr if there is none.
+// Returns the index for these keys, open, with the keys in its order; nullptr if there is none.
 Relation OpenIndex(Relation table, ScanKeyData* keys, int count) {
   AttrNumber columns[kMaxKeys] = {};
   for (int i = 0; i < count; ++i) columns[i] = keys[i].sk_attno;
@@ -158,7 +162,7 @@ Relation OpenIndex(Relation table, ScanKeyData* keys, int count) {
 
 // --- Tables ---
 
-// Citus keeps the rows of its tables elsewhere, and its catalog of them here.
+// Citus keeps the rows of its tables on other nodes, and its catalog of them here.
 bool IsDistributed(Oid table) {
   const Oid catalog = get_relname_relid("pg_dist_partition", PG_CATALOG_NAMESPACE);
   if (!OidIsValid(catalog)) return false;
@@ -172,21 +176,34 @@ bool IsDistributed(Oid table) {
   return found;
 }
 
-bool HasExpressionIndex(Relation table) {
+// True if the index calls a function, operator or type that did not come with PostgreSQL: catalogs list no other dependencies.
+bool CallsMerchantCode(Oid index) {
+  const Relation dependencies = table_open(DependRelationId, AccessShareLock);
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
+  ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(index));
+  const SysScanDesc scan = systable_beginscan(dependencies, DependDependerIndexId, true, nullptr, 2, keys);
   bool found = false;
-  List* const indexes = RelationGetIndexList(table);
-  ListCell* cell;
-  foreach (cell, indexes) {
-    const Relation index = index_open(lfirst_oid(cell), AccessShareLock);
-    found |= !heap_attisnull(index->rd_indextuple, Anum_pg_index_indexprs, nullptr) ||
-             !heap_attisnull(index->rd_indextuple, Anum_pg_index_indpred, nullptr);
-    index_close(index, AccessShareLock);
+  HeapTuple row;
+  while (!found && HeapTupleIsValid(row = systable_getnext(scan))) {
+    const Oid kind = reinterpret_cast<const FormData_pg_depend*>(GETSTRUCT(row))->refclassid;
+    found = kind != RelationRelationId && kind != ConstraintRelationId && kind != CollationRelationId;
   }
+  systable_endscan(scan);
+  table_close(dependencies, AccessShareLock);
+  return found;
+}
+
+bool HasMerchantIndex(Relation table) {
+  List* const indexes = RelationGetIndexList(table);
+  bool found = false;
+  ListCell* cell;
+  foreach (cell, indexes) found |= CallsMerchantCode(lfirst_oid(cell));
   list_free(indexes);
   return found;
 }
 
-// A unique or exclusion index whose first column is none of these.
+// Returns true for a unique or exclusion index whose first column is not one of these.
 bool IsForeignConstraint(Relation table, Relation index, std::initializer_list<const char*> own_columns) {
   if (!index->rd_index->indisunique && !index->rd_index->indisexclusion) return false;
   const AttrNumber column = index->rd_index->indkey.values[0];
@@ -219,7 +236,7 @@ Oid TableIn(Oid schema, const char* name) {
   const Oid table = get_relname_relid(name, schema);
   if (!OidIsValid(table))
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"%s\" does not exist", name),
-                    errhint("Run SELECT cc_setup() to make it.")));
+                    errhint("Run SELECT cc_setup() to create it.")));
   return table;
 }
 
@@ -244,7 +261,8 @@ Relation OpenTable(Oid schema, const char* name) {
   const AclResult permission = pg_class_aclcheck(RelationGetRelid(table), user, ACL_SELECT);
   if (permission != ACLCHECK_OK) aclcheck_error(permission, OBJECT_TABLE, name);
   if (check_enable_rls(RelationGetRelid(table), InvalidOid, true) == RLS_ENABLED)
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("row-level security of \"%s\" applies to its owner", name)));
+    ereport(ERROR,
+            (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("row-level security of table \"%s\" applies to its owner", name)));
   return table;
 }
 
@@ -266,7 +284,7 @@ AttrNumber ColumnFinder::Get(const char* name, Oid type) {
   if (number == 0)
     ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
                     errmsg("column \"%s\" of \"%s\" is not as cc_setup() makes it", name, RelationGetRelationName(table_)),
-                    errhint("SELECT cc_setup() brings tables of an earlier version up to date.")));
+                    errhint("Run SELECT cc_setup() to update tables of an earlier version.")));
   return number;
 }
 
@@ -318,10 +336,10 @@ void Scan::End() {
 bool RunsMerchantCode(Relation table) {
   const TupleDesc descriptor = RelationGetDescr(table);
   for (int i = 0; i < descriptor->natts; ++i)
-    if (TupleDescAttr(descriptor, i)->atttypid >= FirstNormalObjectId) return true;  // a domain may have a check
+    if (TupleDescAttr(descriptor, i)->atttypid >= FirstNormalObjectId) return true;  // the type may be a domain with a check
   const TupleConstr* const constraints = descriptor->constr;
   return table->trigdesc != nullptr || table->rd_rules != nullptr ||
-         (constraints != nullptr && (constraints->num_check > 0 || constraints->num_defval > 0)) || HasExpressionIndex(table);
+         (constraints != nullptr && (constraints->num_check > 0 || constraints->num_defval > 0)) || HasMerchantIndex(table);
 }
 
 bool IsKeptUnique(Relation table, const char* column, Oid type) {

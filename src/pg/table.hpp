@@ -1,7 +1,7 @@
-// The extension's own tables, read by key without a plan.
+// Reads the extension's own tables by key, without a plan.
 //
-// A delivery always asks the same few questions. An index answers each in about a microsecond; setting up the executor for a
-// statement takes ten times that. Rows are written by statements: see statement.hpp.
+// Each delivery looks up the same few keys. An index scan takes about a microsecond; setting up the executor takes ten times
+// that. Rows are written by statements: see statement.hpp.
 #pragma once
 
 #include <initializer_list>
@@ -17,29 +17,30 @@ extern "C" {
 
 namespace cc::pg {
 
-/// The schema that the called function is in now; the tables are there as well.
+/// Returns the current schema of the called function; the tables are there as well.
 Oid SchemaOf(FunctionCallInfo fcinfo);
 
-/// The OID of the table cc_inbox, cc_project or cc_invoice in this schema. ERROR 42P01 if there is none.
+/// Returns the OID of the table cc_inbox, cc_project or cc_invoice in this schema. Raises 42P01 if there is none.
 Oid TableIn(Oid schema, const char* name);
 
-/// ERROR unless `table` is an ordinary table on which this code can rely: 42809 for a partitioned, foreign or distributed one.
+/// Raises 42809 unless `table` is an ordinary table: not partitioned, foreign or distributed.
 void RefuseOtherThanOrdinary(Relation table);
 
-/// Opens a table for reading; it stays locked until the transaction ends. ERROR 42P01 if there is none, 42809 if it is not an
-/// ordinary one, 42501 if it does not belong to the current user or the user may not read it, 0A000 if row-level security would
-/// hide rows.
+/// Opens a table for reading; it stays locked until the transaction ends. Raises 42P01 if it does not exist, 42809 if it is not
+/// an ordinary table, 42501 if it does not belong to the current user or the user may not read it, 0A000 if row-level security
+/// would hide rows.
 Relation OpenTable(Oid schema, const char* name);
 void CloseTable(Relation table);
 
-/// Finds columns by name. Quickest when they are asked for in the order that the table has them in.
+/// Finds columns by name. It is fastest in the order of the table's columns.
 class ColumnFinder {
  public:
   explicit ColumnFinder(Relation table) noexcept : table_(table) {}
 
-  /// The column's number, or 0 unless there is one of this name and type, without a modifier such as the 40 of varchar(40).
+  /// Returns the column's number; 0 unless there is a column of this name and type without a modifier, such as the 40 of
+  /// varchar(40).
   AttrNumber Find(const char* name, Oid type) noexcept;
-  /// The same, but ERROR 42804 if there is none.
+  /// Like Find, but raises 42804 if there is none.
   AttrNumber Get(const char* name, Oid type);
 
  private:
@@ -47,33 +48,33 @@ class ColumnFinder {
   int next_ = 0;
 };
 
-/// The value of a column. ERROR 42804 if there is none of this name and type.
+/// Returns the value of a column. Raises 42804 if there is no column of this name and type.
 NullableDatum ColumnOf(Relation table, HeapTuple row, const char* name, Oid type);
-/// The same for a column that is never NULL: ERROR 23502 if it is.
+/// The same for a column that is never NULL. Raises 23502 if it is.
 Datum RequiredColumnOf(Relation table, HeapTuple row, const char* name, Oid type);
 
-/// What is committed now, whatever snapshot the transaction has, and what the transaction itself did. Registered with the current
-/// resource owner; ForgetSnapshot gives it back, and so does an error.
+/// Returns a snapshot of everything committed now and of this transaction's own changes, whatever snapshot the transaction has.
+/// It is registered with the current resource owner. ForgetSnapshot releases it, and so does an error.
 Snapshot TakeLatestSnapshot();
 void ForgetSnapshot(Snapshot snapshot);
 
-/// True if the transaction's own snapshot, in REPEATABLE READ or SERIALIZABLE, does not see this row, which the latest one does.
+/// Returns true if the transaction's own snapshot, in REPEATABLE READ or SERIALIZABLE, does not see a row of the latest one.
 bool IsHiddenFromTransaction(HeapTuple row);
 
-/// What a column must be equal to. The column is text, bytea or bigint.
+/// A column and the value that it must equal. The column is text, bytea or bigint.
 struct Key {
   const char* column;
   Oid type;
   Datum value;
 };
 
-/// The rows with these keys, by an index that begins with these columns, whatever its name; the first of them decides if there
-/// are several. Without one all rows are read, and the server's log says so.
+/// The rows with these keys, by an index that begins with these columns, whatever its name. Of several rows the first is used for
+/// a decision. Without such an index all rows are read, and the server's log says so.
 class Scan {
  public:
   Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys);
 
-  /// The next row, valid until the one after is asked for; nullptr after the last.
+  /// Returns the next row, valid until the next call; nullptr after the last row.
   HeapTuple Next();
   /// Must be called: ereport would skip a destructor.
   void End();
@@ -83,15 +84,15 @@ class Scan {
   SysScanDesc scan_;
 };
 
-/// True if an index, whatever its name, keeps two rows from having the same value in this column.
+/// Returns true if an index, whatever its name, prevents two rows with the same value in this column.
 bool IsKeptUnique(Relation table, const char* column, Oid type);
 
-/// True if code of the merchant's runs when a row of this table is inserted or updated: a trigger, a rule, a check, a default, a
-/// generated column, an index on an expression.
+/// Returns true if an insert or update of this table runs the merchant's code: a trigger, a rule, a check, a default, a generated
+/// column, or an index with a function that is not PostgreSQL's own.
 bool RunsMerchantCode(Relation table);
 
-/// True if an insert into this table may skip a row after its BEFORE trigger `trigger` ran: ON CONFLICT DO NOTHING by a unique or
-/// exclusion constraint on other columns than the pipeline's own, or a later BEFORE trigger.
+/// Returns true if an insert into this table may skip a row after its BEFORE trigger `trigger` ran: ON CONFLICT DO NOTHING with a
+/// unique or exclusion constraint on other columns than the pipeline's own, or a later BEFORE trigger.
 bool MaySkipRows(Relation table, const char* trigger, std::initializer_list<const char*> own_unique_columns);
 
 /// Calls `forget` whenever a relation changes, with its OID or InvalidOid for all.

@@ -7,13 +7,13 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-// Static: it outlives every error, so no longjmp skips its destructor, and the next call finds its key kept.
+// Static: it outlives every error, so no longjmp skips its destructor, and the next call can reuse its key.
 HmacSha256 backend_hmac;
 
 constexpr std::int64_t kUnixEpochToPostgres = static_cast<std::int64_t>(POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE) * USECS_PER_DAY;
 
 [[noreturn]] void RaiseCryptoFailure() {
-  // OpenSSL's own message is left out on purpose: nothing about keys belongs in a log.
+  // OpenSSL's own message is left out on purpose: the log must not say anything about keys.
   ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not compute HMAC-SHA256"),
                   errhint("OpenSSL is out of memory, or its configuration does not provide HMAC with SHA-256.")));
   pg_unreachable();
@@ -62,7 +62,7 @@ Clock ClockFrom(NullableDatum at, NullableDatum leeway) {
 }
 
 Verification ReadWithoutVerifying(const Request& request) {
-  // A body over the limit is refused before anything is parsed, so it needs no room either.
+  // An oversized body is rejected before it is parsed, so it needs no memory.
   const std::size_t size = request.body.size() > kMaxBodySize ? 0 : request.body.size();
   Verification verification{};
   verification.body_workspace = AllocateWorkspace(size, NodeCapacity(size));

@@ -51,7 +51,7 @@ class Page:
 
     def size(self, width, height):
         self.chrome.execute_cdp_cmd(
-            "Emulation.setDeviceMetricsOverride", {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+            "Emulation.setDeviceMetricsOverride", {"width": width, "height": int(height), "deviceScaleFactor": 1, "mobile": False}
         )
 
     def find(self, css):

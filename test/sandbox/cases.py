@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "sandbox"), str(ROOT / "test" / "sandbox")]
 os.chdir(ROOT)
 
-PARTS = ("api", "command", "send", "scenario", "browser")  # and "pictures", when asked for
+PARTS = ("api", "command", "send", "scenario", "program", "day", "browser")  # and "pictures", when asked for
 
 
 def main():

@@ -47,6 +47,18 @@ for one in SERVED:
             add(one, how)
 
 
+@case("a wrong option is said in a line")
+def _():
+    for options, words in (
+        (("--postback-url", "nonsense"), "--postback-url"),
+        (("--postback-url", "http://"), "--postback-url"),
+        (("--amount-usd", "0"), "--amount-usd"),
+        (("--amount-usd", "NaN"), "--amount-usd"),
+    ):
+        run = service("--fault", "honest", *options)
+        assert run.returncode == 2 and words in run.stderr.splitlines()[-1], run
+
+
 @case("nobody there: it says so, and fails")
 def _():
     run = service("--fault", "honest", "--postback-url", "http://127.0.0.1:9/")

@@ -24,5 +24,6 @@ def draw():
         page.click(".row details[id^=explain] summary")
         page.size(1440, 900)
         page.run("document.querySelectorAll('.row details[id^=explain]').forEach(one => one.open = true); scrollTo(0, 0)")
+        page.size(1440, page.run("return document.querySelector('main').getBoundingClientRect().bottom + 8"))
         page.picture(DOCS / f"sandbox-{language}.png")
     page.chrome.quit()

@@ -86,7 +86,9 @@ def _():
     for text, words in (
         ("honest\nnonsense", "line 2: there is no fault nonsense"),
         ("repair", "line 1: repair follows a fault"),
-        ("lost x", "line 1"),
+        ("lost x", "line 1: x is no price"),
+        ("honest 0", "line 1: 0 is no price"),
+        ("honest\n\nhonest RUB 0.01", "line 3: 0.01 is no price"),
     ):
         try:
             parse(text)

@@ -1,4 +1,4 @@
--- The tables are the merchant's. What they change is put up with, or refused with a clear error; nothing is taken twice.
+-- The merchant owns the tables. Each change of theirs is supported, or rejected with a clear error; no postback counts twice.
 SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
@@ -8,7 +8,7 @@ CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, secret text DEFAU
 $$;
 SELECT format('{"status":"success","invoice_id":"N","amount_crypto":1,"currency":"BNB","token":"%s"}',
               cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now() + interval '1 min')), 's3cret')) AS unbound \gset
--- All that indexes are asked for: the token, the content, the invoice, the project
+-- Every lookup by index: the token, the content, the invoice, the project
 CREATE PROCEDURE deliver(invoice text, unbound text) LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO cc_inbox (body) VALUES (sample(invoice)), (sample(invoice)), (sample(invoice, 2)), (sample(invoice, 1)),
@@ -19,7 +19,7 @@ CREATE VIEW states AS SELECT string_agg(concat_ws('/', state, reason), ' ' ORDER
 
 CALL deliver('A', :'unbound');
 SELECT * FROM states;
--- Without the index of the contents; with another of its name; a primary key of another name
+-- Without the index on the content; with a different index of that name; with a primary key of another name
 DROP INDEX cc_inbox_content;
 TRUNCATE cc_inbox;
 CALL deliver('B', :'unbound');
@@ -33,7 +33,7 @@ CALL deliver('C', :'unbound');
 SELECT * FROM states;
 DROP VIEW cc_invoice_pkey;
 DROP INDEX cc_inbox_content;
--- Without the index of the tokens, or with one that keeps no token from being spent twice, postbacks wait; nothing is lost
+-- Without a unique index on the token, or with one that does not prevent double spending, postbacks wait; nothing is lost
 CREATE INDEX other ON cc_inbox (token_digest) WHERE token_digest IS NOT NULL;
 DROP INDEX CONCURRENTLY cc_inbox_token;
 TRUNCATE cc_inbox;
@@ -47,7 +47,7 @@ DROP INDEX cc_inbox_token;
 CREATE UNIQUE INDEX cc_inbox_token ON cc_inbox (token_digest) WHERE state = 'applied';
 SELECT cc_apply();
 DROP INDEX cc_inbox_token;
--- Any other name will do, and it need not be partial
+-- Its name does not matter, and it need not be partial
 CREATE UNIQUE INDEX CONCURRENTLY my_own ON cc_inbox (token_digest);
 REINDEX INDEX CONCURRENTLY my_own;
 SELECT cc_apply();
@@ -59,7 +59,7 @@ ALTER INDEX cc_inbox_token RENAME TO my_token;
 ALTER INDEX cc_inbox_content RENAME TO my_content;
 SELECT cc_setup();
 SELECT indexname FROM pg_indexes WHERE tablename = 'cc_inbox' ORDER BY 1;
--- Further columns, and such that were dropped
+-- Added columns, and dropped ones
 ALTER TABLE cc_inbox ADD seen boolean NOT NULL DEFAULT false, ADD gone text;
 ALTER TABLE cc_inbox DROP gone;
 ALTER TABLE cc_project ADD note text, DROP CONSTRAINT cc_project_check;
@@ -98,7 +98,7 @@ CREATE TABLE cc_invoice (LIKE old_invoice) PARTITION BY HASH (invoice_id);
 ALTER TABLE cc_invoice OWNER TO regress_shop;
 INSERT INTO cc_inbox (body) VALUES (sample('G')) RETURNING state, error;
 ROLLBACK;
--- The owner may not insert any more
+-- The owner has no INSERT right
 REVOKE INSERT ON cc_invoice FROM regress_shop;
 INSERT INTO cc_inbox (body) VALUES (sample('H')) RETURNING state, left(error, 46) AS error;
 GRANT INSERT ON cc_invoice TO regress_shop;
@@ -107,12 +107,12 @@ SELECT cc_apply();
 RESET ROLE;
 SELECT invoice_id, state, attempts FROM cc_inbox WHERE invoice_id IN ('E', 'F', 'G', 'H') ORDER BY 1;
 
--- Tables of different owners: what one owner's trigger does would run with the rights of the other
+-- Tables of different owners: one owner's trigger would run with the rights of the other
 CREATE ROLE regress_other;
 ALTER TABLE cc_project OWNER TO regress_other;
 INSERT INTO cc_inbox (body) VALUES (sample('I')) RETURNING state;
 ALTER TABLE cc_project OWNER TO regress_shop;
--- Whatever a merchant adds to cc_invoice, a delivery makes one row of it
+-- Whatever a merchant adds to cc_invoice, a delivery still creates one row
 SET ROLE regress_shop;
 CREATE TABLE variant (n integer GENERATED ALWAYS AS IDENTITY, make text, undo text);
 INSERT INTO variant (make, undo) VALUES

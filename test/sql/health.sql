@@ -1,4 +1,4 @@
--- cc_health: each fault is made, seen with its command, and gone after that command.
+-- cc_health: each fault is caused, reported with its command, and fixed by that command.
 SET client_min_messages = warning;
 CREATE SCHEMA cc;
 CREATE EXTENSION cryptocloud_postback SCHEMA cc;
@@ -12,7 +12,7 @@ GRANT EXECUTE ON FUNCTION cc.cc_health(interval), cc.cc_apply(integer), cc.cc_ac
 SELECT * FROM cc.cc_health();
 SET ROLE regress_shop;
 SELECT cc.cc_setup();
--- What health says: times, which differ, as <time>
+-- The problems, with times replaced by <time>
 CREATE FUNCTION cc.problems() RETURNS TABLE (project text, problem text) LANGUAGE sql SECURITY DEFINER AS $$
     SELECT coalesce(project, '(unknown)'), regexp_replace(problem, '\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d(:?\d\d)?', '<time>', 'g')
       FROM cc.cc_health() WHERE problem IS NOT NULL $$;
@@ -21,7 +21,7 @@ CREATE FUNCTION cc.deliver(invoice text, secret text DEFAULT 's3cret', shop text
     VALUES (shop, cc.cc_sample_postback(secret, invoice_id => invoice, order_id => 'O-' || invoice), 'application/json')
     RETURNING concat_ws('/', i.state, i.reason) $$;
 
--- No project, then one that is silent, and right
+-- No project, then a silent project without a fault
 SELECT * FROM cc.problems();
 INSERT INTO cc.cc_project (name, secret) VALUES ('default', 's3cret'), ('o''ther', 'TOPSECRET');
 SELECT * FROM cc.cc_health();
@@ -64,7 +64,7 @@ SELECT project, received, applied, duplicates, rejected, bad_signatures, waiting
        last_received_at = (SELECT max(received_at) FROM cc.cc_inbox) AS last_received, last_paid_at = (SELECT max(paid_at) FROM cc.cc_invoice) AS last_paid
   FROM cc.cc_health();
 
--- Failed: SQLSTATE alone, as the message can hold anything
+-- Failed: only the SQLSTATE, because a message can contain anything
 SELECT cc.deliver('FAIL');
 SELECT project, waiting, failed, problem FROM cc.cc_health() WHERE failed > 0;
 CREATE OR REPLACE FUNCTION cc.mark() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
@@ -89,14 +89,14 @@ SELECT cc.cc_apply();
 SELECT * FROM cc.problems();
 UPDATE cc.cc_project SET apply = 'immediate' WHERE name = 'default';
 
--- A secret that is wrong from the start
+-- A secret that was wrong from the start
 SELECT cc.deliver('S1', 'the right one', 'o''ther');
 SELECT * FROM cc.problems();
 UPDATE cc.cc_project SET secret = 'the right one' WHERE name = 'o''ther';
 SELECT * FROM cc.cc_reverify('o''ther');
 SELECT * FROM cc.problems();
 
--- A key that was rotated at the service: one postback a minute until 10 minutes ago, and since then nothing but failures
+-- A key that was changed at the service: one postback a minute until 10 minutes ago, and only failures since then
 SELECT count(*) FROM generate_series(1, 30) AS n, cc.deliver('R' || n);
 UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minutes' + substr(invoice_id, 2)::integer * interval '1 minute' WHERE invoice_id ~ '^R\d';
 UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minutes' WHERE project = 'default' AND invoice_id !~ '^R\d' OR invoice_id IS NULL;
@@ -119,7 +119,7 @@ SELECT count(*) FROM generate_series(1, 20) AS n, cc.deliver('M' || n, 'forged')
 SELECT * FROM cc.problems();
 -- A burst now, and genuine ones still verify
 SELECT count(*) FROM generate_series(1, 200) AS n, cc.deliver('F' || n, 'forged');
-SELECT substring(problem from '^bad_signature: nothing verifies') FROM cc.problems();
+SELECT substring(problem from '^bad_signature: nothing has verified') FROM cc.problems();
 SELECT cc.deliver('X6', 'the new key');
 SELECT * FROM cc.problems();
 
@@ -131,7 +131,7 @@ SELECT * FROM cc.problems();
 SELECT * FROM cc.cc_reverify('o''ther', leeway => '5 minutes');
 SELECT * FROM cc.problems();
 
--- Silence: each day for the last 10 days there was something at this time of day, and now there is nothing for 2 hours
+-- Silence: on each of the last 10 days a postback came at this time of day, and now none for 2 hours
 UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '5 days';
 SELECT * FROM cc.problems();
 WITH day AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM cc.cc_inbox WHERE project = 'default' AND state <> 'rejected')
@@ -147,13 +147,13 @@ SELECT regexp_replace(problem, ':.*', '') AS problem FROM cc.problems();
 UPDATE cc.cc_inbox SET received_at = received_at - interval '20 days' WHERE project = 'default' AND received_at BETWEEN statement_timestamp() - interval '3.5 days' AND statement_timestamp() - interval '1.5 days';
 SELECT * FROM cc.problems();
 
--- Postbacks of nobody's; the names are a stranger's
+-- Postbacks for unknown projects; a stranger chose the names
 SELECT cc.deliver('U', 's3cret', E'evil\x1b[31m\nname''; DROP TABLE orders; --' || repeat('x', 100));
 SELECT * FROM cc.problems();
 SELECT project, received, rejected, last_received_at IS NOT NULL AS has_last FROM cc.cc_health() WHERE project IS NULL;
 DELETE FROM cc.cc_inbox WHERE reason = 'unknown_project';
 
--- An index that was dropped; one of another name will do
+-- A dropped index; an index of another name fixes it
 SELECT indexrelid::regclass AS index FROM pg_index WHERE indrelid = 'cc.cc_inbox'::regclass AND pg_get_indexdef(indexrelid) LIKE '%(token_digest)%' \gset
 ALTER INDEX :index RENAME TO mine;
 SELECT * FROM cc.problems();
@@ -204,7 +204,7 @@ SELECT * FROM cc.cc_health();
 ALTER TABLE cc.cc_invoice RENAME underpaid TO payment;
 SELECT * FROM cc.problems();
 
--- Of a filled table it reads what is new and what is wrong, by index: rows read in this transaction
+-- In a filled table it reads only new and faulty rows, by index: rows read in this transaction
 ALTER TABLE cc.cc_inbox DISABLE TRIGGER USER;
 INSERT INTO cc.cc_inbox (project, received_at, state, reason)
 SELECT 'default', statement_timestamp() - n * interval '1 minute', CASE WHEN n % 5 = 0 THEN 'rejected' ELSE 'applied' END, CASE WHEN n % 5 = 0 THEN 'bad_signature' END
@@ -218,7 +218,7 @@ SELECT received FROM cc.cc_health() WHERE project = 'default';
 SELECT relname, seq_scan, seq_tup_read, idx_tup_fetch < 3000 AS few FROM pg_stat_xact_user_tables WHERE schemaname = 'cc' AND relname IN ('cc_inbox', 'cc_invoice') ORDER BY 1;
 COMMIT;
 
--- No secret, and nothing of a body, in any of it
+-- No output contains a secret or a part of a body
 SELECT count(*) FROM cc.cc_health() AS h WHERE h::text ~ 's3cret|the right one|the new key|0x635D';
 
 -- The owner's code cannot outlive the call of a superuser

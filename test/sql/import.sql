@@ -1,11 +1,11 @@
--- cc_import: answers of the service's API, and what they make of invoices beside postbacks.
+-- cc_import: answers of the service's API, and how they change invoices together with postbacks.
 SET client_min_messages = warning;
 SET timezone = 'UTC';
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other s3cret'), ('later', 'later s3cret');
 UPDATE cc_project SET apply = 'deferred' WHERE name = 'later';
--- The order trigger leaves a line for each firing
+-- The order trigger inserts a row each time it fires
 CREATE TABLE paid (invoice_id text, order_id text);
 CREATE TABLE broken (order_id text);
 CREATE FUNCTION paid() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -15,7 +15,7 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE TRIGGER paid AFTER INSERT OR UPDATE OF paid_at ON cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION paid();
--- An element as the API has it: of the shape of the sample's invoice_info
+-- An element like the API's: it has the shape of the sample's invoice_info
 CREATE FUNCTION element(uuid text, order_id text, members jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
     SELECT cc_sample_postback('s3cret', invoice_id => uuid)::jsonb -> 'invoice_info'
            || jsonb_build_object('uuid', 'INV-' || uuid, 'order_id', order_id, 'status', 'created', 'invoice_status', 'created', 
@@ -36,7 +36,7 @@ DECLARE
     ends    CONSTANT timestamptz := date_trunc('day', now()) + interval '1 year' + minutes * interval '1 min';
     secret  CONSTANT text := (SELECT p.secret FROM cc_project AS p WHERE p.name = project);
     sample  CONSTANT text := cc_sample_postback(secret, 'application/json', invoice, orders, 20, amount, currency, 'success', info, ends);
-    -- Of two tokens with the same end each is to be another one
+    -- Two tokens with the same exp must differ
     token   CONSTANT text := cc_sign_token(jsonb_build_object('id', invoice, 'exp', extract(epoch FROM ends), 'jti', random()), secret);
     result  text;
 BEGIN
@@ -48,7 +48,7 @@ END $$;
 \set success '\'{"status": "paid", "invoice_status": "success", "amount_paid": 10, "amount_paid_usd": 20}\'::jsonb'
 \set to_pay '{"amount_to_pay": 10, "amount_to_pay_usd": 20, "amount_paid": 10}'
 
--- create: what is expected is known
+-- create: the expected amount is known
 SELECT * FROM cc_import(created('A', 'O1'));
 SELECT c.key, c.value FROM cc_invoice AS i, jsonb_each_text(to_jsonb(i) - ARRAY['info', 'received_at', 'updated_at', 'expected_at']) AS c
  ORDER BY 1;
@@ -59,7 +59,7 @@ SELECT deliver('A', '{"amount_to_pay": 0.01, "amount_to_pay_usd": 0.02, "amount_
 SELECT deliver('A', '{"amount_to_pay": 10, "amount_to_pay_usd": 0.02, "amount_paid": 10}');
 SELECT deliver('A', :'to_pay', orders => 'O2');
 SELECT paid_at, status, amount_crypto, amount_to_pay, order_id FROM cc_invoice;
--- The genuine one pays it, once
+-- The genuine postback pays it, once
 SELECT deliver('A', :'to_pay');
 SELECT * FROM cc_import(created('A', 'O1'));
 SELECT * FROM cc_import(answer(element('A', 'O1', :success)));
@@ -67,23 +67,23 @@ SELECT * FROM cc_import(answer(element('A', 'O1', :success)));
 SELECT paid_at < updated_at AS kept, status, invoice_status, payment, amount_crypto, amount_to_pay, payment_status FROM cc_invoice;
 SELECT * FROM paid;
 
--- A smaller payment is no conflict, and no postback overwrites what the API said is to be paid
+-- A smaller payment is no conflict, and no postback overwrites the API's amount to pay
 SELECT * FROM cc_import(created('UNDER', 'O3'));
 SELECT deliver('UNDER', '{"status": "partial", "amount_to_pay": 10.0, "amount_to_pay_usd": null, "amount_paid": 9}', 9, 'O3');
 SELECT paid_at IS NOT NULL AS paid, payment, payment_status, amount_crypto, amount_to_pay, amount_to_pay_usd
   FROM cc_invoice WHERE invoice_id = 'UNDER';
--- The customer chose another coin of the same worth: no contradiction. Its amount goes with its coin
+-- The customer chose another coin of the same value: no contradiction. The amount belongs to its coin
 SELECT * FROM cc_import(created('COIN', 'O4'));
 SELECT deliver('COIN', '{"amount_to_pay": 0.0002, "amount_to_pay_usd": 19.99, "amount_paid": 0.0002}', 0.0002, 'O4', 4, 'BTC');
 SELECT deliver('COIN', '{"amount_to_pay": 0.0002, "amount_to_pay_usd": 20, "amount_paid": 0.0002}', 0.0002, 'O4', 5, 'BTC');
 SELECT currency, amount_to_pay, amount_to_pay_usd, payment FROM cc_invoice WHERE invoice_id = 'COIN';
--- Nothing chosen yet, no price yet: what comes first is taken
+-- No coin and no price yet: the first values are stored
 SELECT * FROM cc_import(created('OPEN', NULL, '{"currency": null, "amount_to_pay": 0, "amount_to_pay_usd": null, "amount": null}'));
 SELECT currency, amount_crypto, amount_to_pay, token_expires_at FROM cc_invoice WHERE invoice_id = 'OPEN';
 SELECT deliver('OPEN', '{"amount_to_pay": 5, "amount_to_pay_usd": 20, "amount_paid": 5}', 5, 'O5');
 SELECT currency, order_id, amount_crypto, amount_to_pay, isfinite(token_expires_at) AS exp FROM cc_invoice WHERE invoice_id = 'OPEN';
 
--- A lost postback is completed by info, as by list; then the postback comes after all
+-- An answer to info or list replaces a lost postback; then the postback comes after all
 SELECT * FROM cc_import(created('LOST', 'O6'));
 SELECT * FROM cc_import(answer(element('LOST', 'O6', :success || '{"date_finished": "2026-01-01 10:23:14.000940"}'),
                                element('NEVER', 'O7', :success)));
@@ -92,7 +92,7 @@ SELECT invoice_id, paid_at IS NOT NULL AS paid, status, amount_crypto, finished_
 SELECT deliver('LOST', :'to_pay', orders => 'O6'), deliver('NEVER', :'to_pay', orders => 'O7');
 SELECT invoice_id, count(*) FROM paid GROUP BY 1 ORDER BY 1;
 
--- What paid means: as for a postback
+-- Paid has the same meaning as for a postback
 SELECT * FROM cc_import(answer(
     element('UNCONFIRMED', 'O8', :success || '{"invoice_status": "created"}'),
     element('OVER', 'O8', :success || '{"status": "overpaid", "amount_paid": 11}'),
@@ -107,13 +107,13 @@ SELECT * FROM cc_import(answer(element('TEST', 'O8', :success || '{"test_mode": 
 SELECT paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'TEST';
 UPDATE cc_project SET accept_test_payments = false WHERE name = 'default';
 
--- An answer is newer than every postback before it, and older than every one after it
+-- An answer is newer than every earlier postback, and older than every later one
 SELECT deliver('ORDER', '{"amount_to_pay": 10, "amount_to_pay_usd": 20, "amount_paid": 10, "fee": 1}', orders => 'O9', minutes => 9);
 SELECT * FROM cc_import(answer(element('ORDER', 'O9', '{"status": "canceled", "invoice_status": "canceled"}')));
 SELECT paid_at IS NOT NULL AS paid, status, payment_status, amount_paid, fee FROM cc_invoice WHERE invoice_id = 'ORDER';
 SELECT deliver('ORDER', '{"amount_to_pay": 10, "amount_to_pay_usd": 20, "amount_paid": 10, "fee": 2}', orders => 'O9', minutes => 10);
 SELECT paid_at IS NOT NULL AS paid, status, payment_status, amount_paid, fee FROM cc_invoice WHERE invoice_id = 'ORDER';
--- One that was received before it and is applied after it is older; but created undoes nothing
+-- A postback received before it and applied after it is older; but created undoes nothing
 SELECT deliver('BEFORE', '{"amount_to_pay": 10, "amount_to_pay_usd": 20, "fee": 1}', orders => 'O9', project => 'later'),
        deliver('BEFORE2', '{"amount_to_pay": 10, "amount_to_pay_usd": 20, "fee": 1}', orders => 'O9', project => 'later');
 SELECT * FROM cc_import(answer(element('BEFORE', 'O9', '{"status": "canceled", "invoice_status": "canceled", "fee": 3}'),
@@ -123,7 +123,7 @@ SELECT invoice_id, paid_at IS NOT NULL AS paid, status, payment_status, fee FROM
 SELECT * FROM cc_import(created('BEFORE2', 'O9', '{"fee": 4}'), 'later');
 SELECT status, fee, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'BEFORE2';
 
--- Amounts of an answer: those of a postback before it are older, also when it is applied later; a top-up after it counts
+-- Amounts of an answer: an earlier postback's are older, even if it is applied later; a later top-up counts
 SELECT deliver('AMOUNTS', '{"amount_to_pay": 10, "amount_to_pay_usd": 20, "amount_paid": 11}', 11, 'O9', project => 'later');
 SELECT * FROM cc_import(answer(element('AMOUNTS', 'O9', :success)), 'later');
 SELECT cc_apply();
@@ -134,7 +134,7 @@ SELECT amount_crypto, amount_paid FROM cc_invoice WHERE invoice_id = 'AMOUNTS';
 SELECT * FROM cc_import(answer(element('AMOUNTS', 'O9', :success || '{"amount_paid": 13}')), 'later');
 SELECT amount_crypto, amount_paid FROM cc_invoice WHERE invoice_id = 'AMOUNTS';
 
--- A contradiction is one whichever came first; once paid, another coin and less money are as well
+-- A contradiction is found whichever came first; once paid, another coin and a smaller amount contradict too
 SELECT deliver('FIRST', '{"amount_to_pay": 0.01, "amount_to_pay_usd": 0.02, "amount_paid": 0.01}', 0.01, 'O10');
 SELECT * FROM cc_import(created('FIRST', 'O10'));
 SELECT deliver('MONEY', :'to_pay', orders => 'O10');
@@ -142,21 +142,21 @@ SELECT * FROM cc_import(answer(element('MONEY', 'O11', :success), element('MONEY
                                element('MONEY', 'O10', :success || '{"currency": {"fullcode": "BTC"}}'),
                                element('MONEY', 'O10', '{"currency": {"fullcode": "BTC"}, "amount_to_pay": 0.0002}')));
 SELECT count(*), min(payment), min(amount_crypto), min(currency), min(amount_to_pay) FROM cc_invoice WHERE invoice_id = 'MONEY';
--- A person takes a postback for right: what is to be paid follows it
+-- A person accepts a postback: the amount to pay follows it
 SELECT * FROM cc_import(created('ACCEPT', 'O19'));
 SELECT deliver('ACCEPT', '{"amount_to_pay": 9, "amount_to_pay_usd": 18, "amount_paid": 9}', 9, 'O19');
 SELECT cc_accept(id) FROM cc_inbox WHERE invoice_id = 'ACCEPT';
 SELECT paid_at IS NOT NULL AS paid, payment, amount_to_pay, amount_to_pay_usd FROM cc_invoice WHERE invoice_id = 'ACCEPT';
--- What the API itself corrects counts
+-- A correction by the API itself counts
 SELECT * FROM cc_import(created('CORRECT', 'O12'));
 SELECT * FROM cc_import(created('CORRECT', 'O12', '{"amount_to_pay": 11, "amount_to_pay_usd": 22}'));
 SELECT amount_to_pay, amount_to_pay_usd FROM cc_invoice WHERE invoice_id = 'CORRECT';
--- An order that becomes known is taken; money that came on top counts
+-- An order that becomes known is stored; a top-up counts
 SELECT * FROM cc_import(answer(element('TOPUP', NULL, '{"status": "partial", "invoice_status": "success", "amount_paid": 9}'),
                                element('TOPUP', 'O13', :success)));
 SELECT order_id, payment, amount_crypto FROM cc_invoice WHERE invoice_id = 'TOPUP';
 
--- Nonsense among good ones, each with its outcome
+-- Invalid elements among valid ones, each with its outcome
 SELECT * FROM cc_import('{"status": "success", "result": [null, 1, "ok", [], {}, true, {"uuid": "INV-"},
     {"uuid": "INV-GONE", "status": "expired"}, {"uuid": 5, "status": "created"}]}');
 SELECT * FROM cc_import(answer(element('GOOD', 'O14'), 'null', element('DOWN', 'O14', :success || '{"type": "down"}'),
@@ -168,7 +168,7 @@ SELECT * FROM cc_import(answer(element('GOOD', 'O14'), 'null', element('DOWN', '
     element('LARGE', 'O14', jsonb_build_object('a', repeat('x', 1048576))), element('GOOD2', 'O14', '{"amount_to_pay": "1e-06"}')));
 SELECT invoice_id, paid_at IS NOT NULL AS paid, created_at, expires_at, tx_list, address, fee, amount_to_pay
   FROM cc_invoice WHERE order_id = 'O14' ORDER BY 1;
--- One hundred, each once; another hundred and one of which one is known
+-- One hundred elements, each once; another hundred and one with one existing invoice
 SELECT outcome, count(*) FROM cc_import(answer(VARIADIC ARRAY(
     SELECT element('H' || n, 'O15', :success) FROM generate_series(1, 100) AS n))) GROUP BY 1;
 SELECT outcome, count(*) FROM cc_import(answer(VARIADIC ARRAY(
@@ -195,13 +195,13 @@ CREATE RULE skip AS ON INSERT TO cc_invoice WHERE NEW.order_id = 'SKIP' DO INSTE
 SELECT * FROM cc_import(answer(element('S1', 'SKIP', :success), element('S2', 'O1', :success)));
 DROP RULE skip ON cc_invoice;
 
--- Who, when, what
+-- The log: who, when, what
 SELECT invoice_id, outcome, error, jsonb_typeof(element) AS element FROM cc_import_log
  WHERE outcome NOT IN ('created', 'paid', 'updated') ORDER BY id;
 SELECT project, imported_by = session_user AS who, imported_at <= clock_timestamp() AS at, outcome, count(*), count(element) AS elements
   FROM cc_import_log GROUP BY 1, 2, 3, 4 ORDER BY 1, 4;
 
--- A sequence that is behind, as after a restore of rows alone
+-- A sequence that is behind, as after a data-only restore
 SELECT setval(pg_get_serial_sequence('cc_import_log', 'id'), 1) AS sequence;
 SELECT cc_setup();
 
@@ -228,7 +228,7 @@ SELECT * FROM cc_import('{"status": "success", "result": "ok"}');
 SELECT * FROM cc_import(element('A', 'O1'));
 SELECT * FROM cc_import(jsonb_build_object('status', repeat('é', 400)));
 
--- cc_overdue: open ones that expired, or that are known for long; bodies for info of at most 100
+-- cc_overdue: open invoices that expired or have been known for long; bodies for info of at most 100
 TRUNCATE cc_invoice;
 SELECT outcome, count(*) FROM cc_import(answer(VARIADIC ARRAY(
     SELECT element('H' || n, 'O', '{"expiry_date": "2100-01-01 00:00:00"}') FROM generate_series(1, 250) AS n))) GROUP BY 1;
@@ -244,7 +244,7 @@ SELECT * FROM cc_overdue();
 SELECT deliver('H3', '{}', orders => 'O');
 SELECT * FROM cc_overdue();
 
--- Whose rights: the owner's, for who has them
+-- It has the owner's rights, if the caller has them
 CREATE ROLE regress_stranger;
 \set VERBOSITY terse
 SET ROLE regress_stranger;

@@ -3,7 +3,7 @@ SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other s3cret');
--- What the service would send now; each call has a new token
+-- A body like the service's; each call has a new token
 CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT 'O1', currency text DEFAULT 'BNB', expires interval DEFAULT '5 min',
                      info jsonb DEFAULT '{}', status text DEFAULT 'success') RETURNS text LANGUAGE sql AS $$
     SELECT cc_sample_postback('s3cret', 'application/json', invoice, orders, 0.1, amount, currency, status, info, clock_timestamp() + expires)
@@ -20,15 +20,15 @@ SELECT sample('A') AS body \gset
 INSERT INTO cc_inbox (body, content_type) VALUES (:'body', 'application/json') RETURNING state, reason;
 INSERT INTO cc_inbox (body, content_type) VALUES (:'body', 'application/json') RETURNING state, reason;
 INSERT INTO cc_inbox (body) VALUES (sample('A')) RETURNING state, reason;
--- White space and the order of members are no content
+-- White space and the order of members do not count as content
 INSERT INTO cc_inbox (body) VALUES ((sample('A')::jsonb)::text) RETURNING state, reason;
--- Same token, other content: the first use wins; also for another invoice, where the token names none
+-- Same token, other content: the first use counts, also for another invoice if the token names none
 INSERT INTO cc_inbox (body) VALUES (replace(:'body', '"amount_crypto": 1', '"amount_crypto": 2')) RETURNING state, reason;
 SELECT format('{"status":"success","invoice_id":"N1","amount_crypto":1,"currency":"BNB","token":"%s"}',
               cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now() + interval '1 min')), 's3cret')) AS unbound \gset
 INSERT INTO cc_inbox (body) VALUES (:'unbound') RETURNING state, reason;
-INSERT INTO cc_inbox (body) VALUES (replace(:'unbound', 'N1', 'N2')) RETURNING state, reason;
--- New content: a form after the JSON adds nothing and blanks nothing
+INSERT INTO cc_inbox (body) VALUES (replace(:'unbound', '"N1"', '"N2"')) RETURNING state, reason;
+-- New content: a form after JSON adds nothing and blanks nothing
 INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('s3cret', 'application/x-www-form-urlencoded', 'A', 'O1', 0.1, 1)) RETURNING state, reason;
 SELECT network, address, payment, cardinality(tx_list) AS transactions FROM cc_invoice WHERE invoice_id = 'A';
 -- conflict: another order; once paid, another currency or less; more is no conflict
@@ -36,13 +36,13 @@ INSERT INTO cc_inbox (body) VALUES (sample('A', orders => 'O2')), (sample('A', c
 SELECT order_id, currency, amount_crypto FROM cc_invoice WHERE invoice_id = 'A';
 SELECT * FROM paid;
 SELECT * FROM inbox;
--- A conflict that a person allows
+-- A conflict that a person resolves
 UPDATE cc_invoice SET order_id = 'O2', amount_crypto = 1 WHERE invoice_id = 'A';
 UPDATE cc_inbox SET state = 'pending' WHERE state = 'conflict' AND body LIKE '%"O2"%';
 SELECT cc_apply();
 SELECT state, reason, attempts FROM cc_inbox WHERE body LIKE '%"O2"%';
 
--- rejected: reason and body are kept, and nothing else is believed
+-- rejected: reason and body are kept, and no other value is stored
 TRUNCATE cc_inbox, cc_invoice, paid RESTART IDENTITY;
 INSERT INTO cc_inbox (body, content_type) VALUES (NULL, NULL), ('', 'application/json'), ('{"x": 1', 'application/json'), ('x', 'image/png'),
     (cc_sample_postback('guess', invoice_id => 'B'), 'application/json'), (sample('B', expires => '-1 second'), NULL);
@@ -50,7 +50,7 @@ INSERT INTO cc_inbox (project, body) VALUES ('third', sample('B')), (NULL, '{}')
 INSERT INTO cc_inbox (body) VALUES (rpad(sample('B'), 1048577));
 SELECT id, left(project, 10) AS project, state, reason, invoice_id, left(regexp_replace(body, '\s+', '', 'g'), 20) AS body, num_nonnulls(token_digest, content_digest, applied_at, error) AS believed FROM cc_inbox ORDER BY id;
 SELECT count(*) FROM cc_invoice;
--- A project's secret is its own
+-- Each project has its own secret
 INSERT INTO cc_inbox (project, body) VALUES ('second', sample('B')), ('second', cc_sample_postback('other s3cret', invoice_id => 'B')) RETURNING project, state, reason;
 INSERT INTO cc_inbox (project, body) VALUES ('default', sample('B')) RETURNING project, state, reason;
 SELECT project, invoice_id FROM cc_invoice ORDER BY 1;
@@ -61,11 +61,11 @@ UPDATE cc_project SET require_order_id = false WHERE name = 'default';
 -- One order, several invoices
 INSERT INTO cc_inbox (body) VALUES (sample('D', orders => 'customer')), (sample('E', orders => 'customer')) RETURNING state, reason;
 SELECT invoice_id FROM paid WHERE order_id = 'customer' ORDER BY 1;
--- INV- or not, one invoice
+-- With and without INV-: one invoice
 INSERT INTO cc_inbox (body) VALUES (sample('F')), (sample('INV-F')) RETURNING state, invoice_id;
 SELECT count(*) FROM cc_invoice WHERE invoice_id LIKE '%F';
 
--- failed: the merchant's trigger raises; the row is safe, and applied when that is fixed
+-- failed: the merchant's trigger raises; the row is safe, and applied after the trigger is fixed
 TRUNCATE cc_inbox, cc_invoice, paid RESTART IDENTITY;
 CREATE TABLE trouble (kind text);
 CREATE FUNCTION trouble() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -92,11 +92,11 @@ INSERT INTO cc_inbox (body) VALUES (sample('cancel')) RETURNING state, reason;
 UPDATE trouble SET kind = 'timeout';
 SET statement_timeout = '1s';
 INSERT INTO cc_inbox (body) VALUES (sample('timeout')) RETURNING state, reason;
--- and the later rows of the statement are kept as well, without being tried
+-- and the later rows of the statement are kept too, untried
 INSERT INTO cc_inbox (body) VALUES (sample('timeout2')), (sample('timeout3')) RETURNING state, reason;
 RESET statement_timeout;
 UPDATE trouble SET kind = NULL;
--- A deferred constraint, which without care would fail at commit only
+-- A deferred constraint, which would otherwise fail only at commit
 CREATE TABLE known_order (id text PRIMARY KEY);
 ALTER TABLE cc_invoice ADD CONSTRAINT known_order FOREIGN KEY (order_id) REFERENCES known_order DEFERRABLE INITIALLY DEFERRED;
 BEGIN;
@@ -112,7 +112,7 @@ INSERT INTO known_order VALUES ('O2');
 COMMIT;
 SELECT id, state, attempts, error FROM cc_inbox ORDER BY id;
 SELECT count(*) AS invoices, (SELECT count(*) FROM paid) AS paid FROM cc_invoice;
--- Delivered again with a new token it is tried again; cc_apply finds the first one done
+-- Delivered again with a new token, it is tried again; cc_apply then finds the first row a duplicate
 INSERT INTO cc_inbox (body) VALUES (sample('raise')) RETURNING state, reason;
 SELECT cc_apply();
 SELECT cc_apply();

@@ -1,4 +1,4 @@
--- What postbacks make of an invoice: typed columns, order of deliveries, paid_at.
+-- How postbacks change an invoice: typed columns, order of deliveries, paid_at.
 SET client_min_messages = warning;
 SET timezone = 'Asia/Tokyo';  -- the service's times are UTC, whatever the session's zone
 CREATE EXTENSION cryptocloud_postback;
@@ -9,7 +9,7 @@ CREATE FUNCTION receive(invoice text, info jsonb DEFAULT '{}', minutes int DEFAU
 DECLARE
     ends   CONSTANT timestamptz := date_trunc('day', now()) + interval '1 year' + minutes * interval '1 min';
     sample CONSTANT text := cc_sample_postback('s3cret', content_type, invoice, orders, 0.1, amount, 'BNB', status, info, ends);
-    -- Of two tokens with the same end each is to be another one
+    -- Two tokens with the same exp must differ
     token  CONSTANT text := cc_sign_token(jsonb_build_object('id', invoice, 'exp', extract(epoch FROM ends), 'jti', random()), 's3cret');
     result text;
 BEGIN
@@ -26,7 +26,7 @@ SET datestyle = 'ISO';
 SELECT c.key, c.value FROM cc_invoice AS i, jsonb_each_text(to_jsonb(i) - ARRAY['info', 'received_at', 'updated_at', 'token_expires_at', 'paid_at']) AS c ORDER BY 1;
 SELECT info ->> 'uuid' AS uuid, paid_at = received_at AND updated_at = received_at AS times FROM cc_invoice;
 
--- Odd values cost a column, never a payment
+-- An odd value gives NULL in its column, never a lost payment
 SELECT receive('ODD', '{"address": 5, "currency": "BNB", "invoice_status": null, "status": {}, "test_mode": "maybe", "amount": "abc", "amount_usd": " 1.50 ", "fee": 1e400,
     "received": "1e-6", "fee_usd": true, "service_fee": [], "tx_list": ["a", 1], "created": "yesterday", "expiry_date": "2026-02-30 00:00:00", "date_finished": 5}');
 SELECT receive('STRANGE', '{"address": "", "currency": {"network": "BSC"}, "tx_list": [], "test_mode": 0, "created": "2026-01-27T10:20:04Z", "expiry_date": "2026-01-27 10:20:04.1234567", "date_finished": "2026-01-27 10:20:04+02:00"}');
@@ -43,17 +43,17 @@ SELECT receive('UNDER', '{"amount_paid": 0.9, "amount_to_pay": 1, "status": "par
        receive('EXACT', '{"amount_paid": 1.0, "amount_to_pay": 1}'), receive('UNKNOWN', '{"amount_paid": null}');
 SELECT invoice_id, payment, payment_status, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id IN ('UNDER', 'OVER', 'EXACT', 'UNKNOWN') ORDER BY 1;
 
--- Order of deliveries: by exp. Minutes are those of the token's end.
+-- Order of deliveries: by exp. The minutes are those of exp.
 SELECT receive('LATE', '{"status": "created", "invoice_status": "created"}', 3, 'pending', 0), receive('LATE', '{"network": null}', 5);
 SELECT receive('LATE', '{"status": "partial", "invoice_status": "created", "fee": 7, "links": 1}', 4, 'pending', 1) AS an_older_one;
 SELECT status, invoice_status, payment_status, fee, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'LATE';
--- An older one adds what is unknown; a form, newer, blanks nothing
+-- An older postback adds unknown values; a newer form blanks nothing
 SELECT receive('FILL', '{}', 5, content_type => 'application/x-www-form-urlencoded'), receive('FILL', '{}', 4), receive('FILL', '{}', 6, content_type => 'application/x-www-form-urlencoded', amount => 2);
 SELECT amount_crypto, network, payment_status, cardinality(tx_list) FROM cc_invoice WHERE invoice_id = 'FILL';
--- Equal exp: the further state
+-- Equal exp: the higher rank counts
 SELECT receive('EQUAL', '{}', 5), receive('EQUAL', '{"status": "canceled", "invoice_status": "canceled"}', 5), receive('EQUAL', '{"status": "overpaid"}', 5);
 SELECT invoice_status, payment_status FROM cc_invoice WHERE invoice_id = 'EQUAL';
--- A newer one counts, but paid stays paid
+-- A newer postback counts, but paid stays paid
 SELECT receive('BACK', '{}', 5), receive('BACK', '{"status": "canceled", "invoice_status": "canceled"}', 6);
 SELECT invoice_status, payment_status, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'BACK';
 
@@ -66,27 +66,27 @@ SELECT receive('STEPS', '{}', 5);
 SELECT paid_at AS first_paid_at, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'STEPS' \gset
 SELECT receive('STEPS', '{"fee": 1}', 6);
 SELECT :'paid' AS paid, paid_at = :'first_paid_at' AND updated_at > paid_at AS kept FROM cc_invoice WHERE invoice_id = 'STEPS';
--- An order_id that comes later is taken
+-- A later order_id is stored
 SELECT receive('ORDERLESS', orders => NULL, minutes => 4), receive('ORDERLESS', orders => 'O7'), receive('ORDERLESS', orders => NULL, minutes => 6);
 SELECT order_id FROM cc_invoice WHERE invoice_id = 'ORDERLESS';
 
--- Test payments: not paid, unless the project takes them; a form does not make one real
+-- Test payments: not paid, unless the project accepts them; a form does not make one real
 SELECT receive('TEST', '{"test_mode": true}', 4), receive('TEST', minutes => 5, content_type => 'application/x-www-form-urlencoded');
 SELECT is_test, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'TEST';
 UPDATE cc_project SET accept_test_payments = true;
 SELECT receive('TEST', '{"test_mode": true, "fee": 3}', 6), receive('TEST2', '{"test_mode": true}');
 SELECT invoice_id, is_test, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id LIKE 'TEST%' ORDER BY 1;
 
--- Amounts: when paid_at is set they are the paying postback's; a newer canceled changes the status alone; a top-up behind it counts
+-- Amounts: with paid_at they are the paying postback's; a newer canceled changes only the status; a later top-up counts
 SELECT receive('M3', '{"status": "canceled", "invoice_status": "canceled"}', 6, 'pending', 1000), receive('M3', '{}', 5, amount => 1);
 SELECT status, payment_status, amount_crypto, amount_paid, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'M3';
 SELECT receive('TOPUP', '{}', 1, amount => 4), receive('TOPUP', '{"status": "canceled", "invoice_status": "canceled"}', 5, amount => 4), receive('TOPUP', '{}', 3, amount => 10),
        receive('TOPUP', '{}', 2, amount => 20);
 SELECT status, payment_status, amount_crypto, amount_paid FROM cc_invoice WHERE invoice_id = 'TOPUP';
--- A form that pays after a JSON that did not: no amount of the older one stays beside it
+-- A form that pays after JSON that did not: no amount of the older postback stays
 SELECT receive('FORM3', '{"status": "partial", "invoice_status": "created", "amount_paid": 0.4}', 4), receive('FORM3', minutes => 5, content_type => 'application/x-www-form-urlencoded');
 SELECT amount_crypto, amount_paid, amount_usd, payment, network, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'FORM3';
--- What cannot be understood never counts as real or as success
+-- An unreadable value never counts as real or as success
 SELECT info, receive('ODD' || n, info::jsonb) FROM unnest(ARRAY['{"test_mode": 1.0}', '{"test_mode": "yes"}', '{"test_mode": [true]}', '{"invoice_status": ["success"]}', '{"invoice_status": 1}', '{"test_mode": "0"}']) WITH ORDINALITY AS i (info, n);
 SELECT state FROM cc_receive(jsonb_set(cc_sample_postback('s3cret', invoice_id => 'ODD7')::jsonb, '{invoice_info}', '"{\"test_mode\": true}"')::text, NULL) AS r, LATERAL (SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1) AS s;
 SELECT state FROM cc_receive(jsonb_set(cc_sample_postback('s3cret', invoice_id => 'ODD8')::jsonb, '{invoice_info}', '"{\"test_mode\": tr"')::text, NULL) AS r, LATERAL (SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1) AS s;

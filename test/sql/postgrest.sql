@@ -1,12 +1,12 @@
--- The recipe of docs/postgrest.md: its SQL, and what PostgREST sets for a request (role, request.headers) and reads after it
--- (response.status). PostgREST itself has no part in this.
+-- The recipe of docs/postgrest.md: its SQL, the settings that PostgREST makes for a request (role, request.headers) and reads
+-- after it (response.status). It runs without PostgREST.
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS cryptocloud_postback;
 SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 'secret'), ('shop', 'secret of shop');
 CREATE ROLE authenticator NOINHERIT;
 
--- The block of the document, to the letter.
+-- Exactly the block of the document.
 \! sed -n '/^<!-- postgrest -->$/,/^```$/p' docs/postgrest.md | sed '1,/^```sql$/d;/^```$/d' > test_out/postgrest.sql
 \i test_out/postgrest.sql
 
@@ -28,7 +28,7 @@ SELECT * FROM pg_temp.request(cc_sample_postback('secret', 'application/x-www-fo
 SELECT * FROM pg_temp.request(cc_sample_postback('secret of shop', invoice_id => 'SHOP0001'),
                               '{"x-postback-content-type": "application/json", "x-postback-project": "shop"}');
 SELECT * FROM pg_temp.request(cc_sample_postback('secret', invoice_id => 'NONE0001'), '{"content-type": "text/plain"}');
--- A refusal has its status, and its row stays.
+-- A rejection has its status, and its row stays.
 SELECT * FROM pg_temp.request(cc_sample_postback('another secret'), '{"x-postback-content-type": "application/json"}');
 SELECT * FROM pg_temp.request('{', '{"x-postback-content-type": "application/json"}');
 SELECT * FROM pg_temp.request('{}', '{"x-postback-content-type": "text/plain"}');

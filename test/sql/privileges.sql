@@ -1,4 +1,4 @@
--- A proxy's role: what the two documented grants allow, and that it is all.
+-- A proxy's role: it can do what the two documented grants allow, and nothing else.
 SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
@@ -24,7 +24,7 @@ INSERT INTO cc_inbox (body, content_type) VALUES (:'a', 'application/json');
 SELECT secret FROM cc_project;
 RESET ROLE;
 
--- GRANT EXECUTE: hand in postbacks, see no table
+-- GRANT EXECUTE: deliver postbacks, see no table
 GRANT EXECUTE ON FUNCTION cc_receive(text, text, text), cc_receive(bytea, text, text) TO regress_caller;
 SET ROLE regress_caller;
 SELECT * FROM cc_receive(:'a'::text, 'application/json');
@@ -96,7 +96,7 @@ SELECT id, project, state, reason, invoice_id, left(body, 1) AS body FROM cc_inb
 SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'D';
 SELECT * FROM public.orders;
 
--- A table of one's own with the inbox's trigger is refused
+-- A caller's own table with the inbox's trigger is refused
 CREATE TABLE evil.bait (LIKE public.cc_inbox);
 ALTER TABLE evil.bait ALTER id SET DEFAULT 1, ALTER project SET DEFAULT 'default', OWNER TO regress_inserter;
 SET ROLE regress_inserter;

@@ -18,7 +18,7 @@ UPDATE cc_project SET secret = '';
 \set VERBOSITY sqlstate
 UPDATE cc_project SET secret = '';
 
--- Rotation: both verify until then, and then one
+-- Rotation: both secrets verify until then, and then one
 CREATE FUNCTION try(secret text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE result text;
 BEGIN

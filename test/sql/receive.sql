@@ -1,4 +1,4 @@
--- cc_receive: the HTTP status and the words that a proxy sends back.
+-- cc_receive: the HTTP status and the text that a proxy sends back.
 SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
@@ -44,14 +44,14 @@ BEGIN
     END LOOP;
 END $$;
 SELECT * FROM answers();
--- Bytes: text where they are text, kept as they are where not
+-- Bytes: stored as text if they are text, else unchanged
 SELECT http_status, response FROM cc_receive(convert_to(cc_sample_postback('s3cret', invoice_id => 'ж'), 'UTF8'), 'application/json');
 SELECT http_status, response FROM cc_receive('\x7b22ff227d'::bytea, 'application/json');
 SELECT http_status, response FROM cc_receive('\x7b7d00'::bytea, 'application/json');
 SELECT http_status, response FROM cc_receive(NULL::bytea, NULL, NULL);
 SELECT http_status, response FROM cc_receive(''::bytea, NULL);
 SELECT project, left(invoice_id, 3) AS invoice_id, left(body, 1) AS body, raw, reason FROM cc_inbox ORDER BY id DESC LIMIT 5;
--- Every reason has an answer: the token's ones are one to outsiders
+-- Every reason has an answer; all faults of a token have the same one
 SELECT reason, (cc_http_answer('rejected', reason)).* FROM unnest(ARRAY['missing_token', 'malformed_token', 'unsupported_algorithm', 'bad_signature', 'invalid_claims',
     'token_not_yet_valid', 'token_expired', 'invoice_mismatch']) AS reason;
 

@@ -1,4 +1,4 @@
--- cc_reverify and cc_accept: what a wrong secret, clock or setting rejected comes back; a person settles a conflict in one command.
+-- cc_reverify and cc_accept: recovery from a wrong secret, clock or setting; a person settles a conflict in one command.
 SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
@@ -30,7 +30,7 @@ INSERT INTO cc_inbox (body) SELECT body FROM genuine WHERE n <= 100 ORDER BY n;
 INSERT INTO cc_inbox (body) SELECT sample('N' || n) FROM generate_series(101, 300) AS n;
 INSERT INTO cc_inbox (body) SELECT sample('N' || n, secret => 'guess') FROM generate_series(1, 500) AS n;
 SELECT state, reason, count(*) FROM cc_inbox GROUP BY 1, 2;
--- The secret is put right. The dry run shows what would happen, and changes nothing
+-- The secret is corrected. The dry run shows the outcome, and changes nothing
 UPDATE cc_project SET secret = 's3cret' WHERE name = 'default';
 CREATE VIEW everything AS
     SELECT (SELECT md5(string_agg(i::text, ',' ORDER BY id)) FROM cc_inbox AS i) AS inbox,
@@ -39,7 +39,7 @@ CREATE VIEW everything AS
 CREATE TABLE before AS SELECT * FROM everything;
 SELECT * FROM cc_reverify(dry_run => true);
 SELECT count(*) AS as_before FROM before NATURAL JOIN everything;
--- At most so many a call; the forged ones never keep the genuine ones from their turn
+-- At most max_rows a call; forged postbacks never block genuine ones
 SELECT * FROM cc_reverify(max_rows => 10) WHERE state <> 'rejected';
 SELECT * FROM cc_reverify(max_rows => 400) WHERE state <> 'rejected';
 CREATE PROCEDURE recover() LANGUAGE plpgsql AS $$
@@ -82,13 +82,13 @@ COMMIT;
 SELECT count(*), min(times), max(times) FROM orders WHERE paid_at IS NOT NULL;
 TRUNCATE cc_inbox, cc_invoice, orders;
 
--- A clock that was ahead: a leeway for this call alone opens no project to live replays
+-- A clock that was ahead: a leeway for this call only does not open the project to new replays
 INSERT INTO cc_inbox (body) VALUES (sample('LATE', expires => '-1 hour')) RETURNING state, reason;
 SELECT * FROM cc_reverify();
 SELECT * FROM cc_reverify(leeway => '2 hours');
 INSERT INTO cc_inbox (body) VALUES (sample('LATE2', expires => '-1 hour')) RETURNING state, reason;
 SELECT * FROM cc_reverify(leeway => '-1 s');
--- A project that is made later; a setting that is taken back
+-- A project created later; a setting that is reset
 INSERT INTO cc_inbox (project, body) VALUES ('later', sample('LATER', secret => 'later s3cret')) RETURNING state, reason;
 INSERT INTO cc_project (name, secret) VALUES ('later', 'later s3cret');
 SELECT * FROM cc_reverify(project => 'second');
@@ -120,7 +120,7 @@ SELECT cc_accept(2);
 SELECT order_id, amount_crypto, paid_at IS NOT NULL AS paid FROM cc_invoice;
 SELECT id, times FROM orders ORDER BY id;
 SELECT id, state, error, attempts FROM cc_inbox ORDER BY id;
--- Once is enough; what is no conflict is refused
+-- Only once; anything but a conflict is refused
 SELECT cc_accept(2);
 SELECT cc_accept(1);
 SELECT cc_accept(99);
@@ -131,11 +131,11 @@ SELECT cc_accept(3);
 SELECT cc_accept(3, reassign => true);
 SELECT order_id FROM cc_invoice;
 SELECT id, times FROM orders ORDER BY id;
--- Less money, another currency: the invoice follows, and so do all amounts
+-- A smaller amount, another currency: the invoice follows, with all amounts
 INSERT INTO cc_inbox (body) VALUES (sample('X', 0.25, 'A')) RETURNING id, state, error;
 SELECT cc_accept(4);
 SELECT amount_crypto, amount_paid, currency FROM cc_invoice;
--- The genuine postback that came second because a thief of its token was first
+-- The genuine postback that came second because a thief used its token first
 SELECT sample('STOLEN', 5, 'C') AS body \gset
 INSERT INTO cc_inbox (body) VALUES (replace(:'body', '"order_id": "C"', '"order_id": "THIEF"')) RETURNING id, state;
 INSERT INTO cc_inbox (body) VALUES (:'body') RETURNING id, state, reason;
@@ -143,16 +143,28 @@ SELECT cc_accept(6);
 SELECT cc_accept(6, true);
 SELECT order_id FROM cc_invoice WHERE invoice_id = 'STOLEN';
 SELECT id, times FROM orders ORDER BY id;
--- The order trigger raises: failed, and tried again as any failed row
+-- The order trigger raises: failed, and tried again like any failed row
 INSERT INTO cc_inbox (body) VALUES (sample('T', 1, 'A', status => 'pending')), (sample('T', 1, 'TROUBLE')), (sample('T', 1, 'ORDER_TROUBLE')) RETURNING id, state;
 SELECT cc_accept(9);
 SELECT state, error FROM cc_inbox WHERE id = 9;
--- What a person accepted is not undone by a postback that is older than all that was known then
+-- A person's decision is not undone by an older postback
 INSERT INTO cc_inbox (body) VALUES (sample('W', 10, 'A', expires => '9 min')), (sample('W', 4, 'A', expires => '5 min')) RETURNING id, state, error;
 SELECT cc_accept(11);
 INSERT INTO cc_inbox (body) VALUES (sample('W', 1000, 'A', expires => '6 min')) RETURNING state;
 SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'W';
--- Not for everybody
+-- A conflict that is wrong stays without effect: its token is spent, and its invoice can be erased
+INSERT INTO orders VALUES ('D', 1);
+SELECT sample('WRONG', 1, 'THIEF') AS body \gset
+INSERT INTO cc_inbox (body) VALUES (sample('WRONG', 1, 'D')), (:'body') RETURNING id, state, error;
+UPDATE cc_inbox SET state = 'duplicate' WHERE id = 14 AND state = 'conflict';
+SELECT cc_accept(14, true);
+SELECT cc_apply();
+INSERT INTO cc_inbox (body) VALUES (:'body'), (replace(:'body', '"order_id": "THIEF"', '"order_id": "D"')) RETURNING state, reason;
+SELECT order_id FROM cc_invoice WHERE invoice_id = 'WRONG';
+SELECT id, times FROM orders WHERE id = 'D';
+SELECT cc_erase('WRONG');
+SELECT state, error, body IS NULL AS without_body FROM cc_inbox WHERE id = 14;
+-- Not without a grant
 CREATE ROLE regress_nobody;
 SET ROLE regress_nobody;
 SELECT cc_accept(1);

@@ -1,4 +1,4 @@
--- cc_rehearse: what a new order trigger would do, without doing it.
+-- cc_rehearse: the effects of a new order trigger, rolled back.
 SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 CREATE ROLE regress_shop;
@@ -23,13 +23,13 @@ BEGIN
 END $$;
 LISTEN shipped;
 SELECT * FROM cc_rehearse('ship', '-infinity');
--- Nothing of it stays, but the sequence
+-- Nothing of it stays except the sequence
 SELECT count(paid_at) FROM orders;
 SELECT count(*) FROM shipment;
 SELECT nextval('shipment_id_seq');
 SELECT to_regclass('pg_temp.cc_rehearsal'), current_setting('search_path') AS path, current_setting('lock_timeout') AS lock_timeout;
 SELECT invoice_id FROM cc_rehearse('ship', (SELECT paid_at FROM cc_invoice WHERE invoice_id = 'I2'));
--- One that raises, one that changes nothing, one that is no trigger function
+-- A trigger that raises, one that changes nothing, and a function that is no trigger
 CREATE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no such order %', NEW.order_id USING ERRCODE = 'P0002'; END $$;
 SELECT * FROM cc_rehearse('raises', '-infinity');
 CREATE FUNCTION idle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;

@@ -1,10 +1,10 @@
--- cc_purge and cc_erase: what goes, what stays, and that nothing comes back.
+-- cc_purge and cc_erase: deleted data, kept data, and that no data come back.
 SET client_min_messages = warning;
 SET timezone = 'UTC';
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret');
--- A token without n binds no invoice. All tokens live for years: what is old is the row.
+-- A token without n binds no invoice. All tokens live for years; only the rows are old.
 CREATE FUNCTION token(invoice text, n integer DEFAULT 0, secret text DEFAULT 's3cret') RETURNS text LANGUAGE sql AS $$
     SELECT cc_sign_token(jsonb_strip_nulls(jsonb_build_object('id', invoice, 'exp', 4070908800 + n)), secret) $$;
 CREATE FUNCTION body(invoice text, token text, fields jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
@@ -52,7 +52,7 @@ SELECT cc_erase('A');
 RESET ROLE;
 DROP ROLE regress_stranger;
 
--- What is younger stays; then at most so many, the oldest first
+-- Younger rows stay; then at most max_rows, the oldest first
 SELECT cc_purge('1 day');
 CALL age();
 SELECT cc_purge('4 days'), cc_purge('1 day', 0);
@@ -61,7 +61,7 @@ SELECT * FROM rows;
 SELECT cc_purge('1 day'), cc_purge('1 day');
 SELECT * FROM rows;
 
--- By the index, which nothing that is purged is in
+-- By the index, which contains no purged row
 INSERT INTO cc_inbox (body) SELECT '{}' FROM generate_series(1, 5000);
 UPDATE cc_inbox SET received_at = now() - interval '2 days' WHERE id > (SELECT max(id) - 10 FROM cc_inbox);
 ANALYZE cc_inbox;
@@ -80,24 +80,24 @@ SELECT pg_stat_get_xact_tuples_returned('cc_inbox'::regclass) - :before AS rows_
 COMMIT;
 DELETE FROM cc_inbox WHERE reason = 'missing_invoice_id';
 
--- A replay is refused for ever, and the same message is still a duplicate
+-- A replay is always rejected, and the same message is still a duplicate
 SELECT deliver(body('A', token('A'), '{"amount_crypto": 9}')), deliver(body('A', token('A', 1), '{"amount_crypto": 9}'));
 SELECT deliver(body('A', token('A'))), deliver(body('A', token('A', 5))), deliver(body('NONE', token('NONE'), '{"order_id": "CHOSEN"}'));
 SELECT invoice_id, amount_crypto FROM cc_invoice ORDER BY 1;
 
--- A row whose body is gone cannot be judged again: it waits for a person, and keeps its token
+-- A row without a body cannot be judged again: it waits for a person, and keeps its token
 UPDATE cc_inbox SET state = 'pending' WHERE id = 1;
 SELECT cc_apply();
 SELECT id, state, error, token_digest IS NOT NULL AS spends FROM cc_inbox WHERE id = 1;
 SELECT deliver(body('A', token('A'), '{"amount_crypto": 9}'));
 UPDATE cc_inbox SET state = 'applied', error = NULL WHERE id = 1;
 
--- Nor does cc_reverify judge one again
+-- cc_reverify does not judge it again either
 SELECT id, reason FROM cc_inbox WHERE reason = 'missing_order_id' AND token_digest IS NOT NULL;
 SELECT * FROM cc_reverify();
 SELECT id, state, reason FROM cc_inbox WHERE invoice_id = 'NONE' AND token_digest IS NOT NULL;
 
--- What waits still has its body, and is settled as ever
+-- Waiting rows still have their body, and are settled as usual
 DROP TRIGGER refuse ON cc_invoice;
 SELECT cc_apply();
 SELECT invoice_id, paid_at IS NOT NULL AS paid FROM cc_invoice ORDER BY 1;
@@ -115,7 +115,7 @@ UPDATE cc_inbox SET state = 'pending' WHERE state = 'rejected';
 SELECT cc_apply();
 SELECT * FROM rows;
 
--- An applied row that spends no token stays: what a person accepted
+-- An applied row that spends no token stays: a person accepted it
 TRUNCATE cc_inbox, cc_invoice;
 SELECT deliver(body('A', token('A'))), deliver(body('A', token('A'), '{"amount_crypto": 9}'));
 SELECT cc_accept(id) FROM cc_inbox WHERE reason = 'token_reused';
@@ -123,7 +123,7 @@ CALL age();
 SELECT cc_purge('1 day'), cc_purge('1 day');
 SELECT * FROM rows;
 
--- Code of the merchant's on the inbox: its rights, its search_path, its word
+-- The merchant's code on the inbox: its rights, its search_path, its decisions
 CREATE SCHEMA evil;
 CREATE TABLE seen (event text, id bigint, who name, path text);
 CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -166,7 +166,7 @@ SELECT cc_erase('A');
 ROLLBACK;
 SELECT invoice_id, address, tx_list, info IS NOT NULL AS info, erased_at FROM cc_invoice ORDER BY project, invoice_id;
 
--- Not while something waits
+-- Not while postbacks wait
 UPDATE cc_project SET apply = 'deferred' WHERE name = 'default';
 SELECT deliver(body('A', token('A', 1), '{"status": "canceled"}'));
 UPDATE cc_project SET apply = 'immediate';
@@ -179,11 +179,11 @@ TRUNCATE fired;
 SELECT cc_erase('A'), cc_erase('A');
 SELECT * FROM fired;
 SELECT * FROM invoices;
--- The unverified one that claims this invoice is nobody's, and cc_purge takes it
+-- An unverified postback that claims this invoice does not belong to it; cc_purge deletes it
 SELECT * FROM rows;
 SELECT count(*) FROM cc_inbox AS i WHERE i.state <> 'rejected' AND i.invoice_id = 'A' AND i.project = 'default' AND i::text ~ 'SECRET|0xTX';
 
--- Nothing brings it back: a duplicate, another status, a top-up, one that waited, one that failed; their bodies go when they are settled
+-- No postback brings it back: duplicate, status, top-up, pending, failed; their bodies are deleted when they are settled
 SELECT deliver(body('A', token('A'))), deliver(body('A', token('A', 1), '{"status": "canceled"}')),
        deliver(body('A', token('A', 3), '{"status": "created"}')), deliver(body('A', token('A', 4), '{"amount_crypto": 2}')),
        deliver(body('A', token('A', 4), '{"amount_crypto": 3}'));
@@ -202,28 +202,28 @@ SELECT cc_apply();
 SELECT * FROM rows WHERE id > 7;
 SELECT * FROM invoices;
 SELECT count(*) FROM cc_invoice AS i WHERE i::text ~ 'SECRET|0xTX' AND invoice_id = 'A';
--- Nor does what a person accepts
+-- Nor an accepted postback
 SELECT deliver(body('A', token('A', 20), '{"order_id": "OTHER", "amount_crypto": 7}'));
 SELECT cc_accept(max(id), true) FROM cc_inbox;
 SELECT amount_crypto, order_id, address, info FROM cc_invoice WHERE invoice_id = 'A' AND project = 'default';
 SELECT state, body FROM cc_inbox ORDER BY id DESC LIMIT 1;
--- By hand they come back; erased again, they go again. A form fills nothing either
+-- The owner can fill them by hand and erase them again. A form fills nothing either
 UPDATE cc_invoice SET address = '0xSECRET' WHERE invoice_id = 'A';
 SELECT cc_erase('A');
 INSERT INTO cc_inbox (body) VALUES ('status=success&invoice_id=A&amount_crypto=8&currency=BNB&token=' || token('A', 30)
                                     || '&order_id=OTHER&invoice_info=' || cc_form_encode('{"address": "0xSECRET"}')) RETURNING state, body;
 SELECT * FROM invoices WHERE invoice_id = 'A';
--- Of an invoice without a row there is nothing to remember
+-- An invoice without a row has no erased_at
 UPDATE cc_project SET require_order_id = true;
 SELECT deliver(body('NONE', token('NONE'), '{"order_id": null}'));
 SELECT cc_erase('NONE');
 SELECT * FROM rows WHERE invoice = 'NONE';
--- What is rejected for an erased invoice stays for cc_accept, until it is purged
+-- A rejected postback of an erased invoice stays for cc_accept, until it is purged
 CALL age();
 SELECT cc_purge('1 day'), cc_purge('1 day');
 SELECT count(*), count(body), count(raw) FROM cc_inbox;
 
--- What the API answered for an erased invoice goes as well, and a later answer brings nothing back
+-- The API's answers for an erased invoice are erased too, and a later answer brings nothing back
 SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "created", "order_id": "O", "address": "0xPERSON",
     "currency": {"code": "BNB", "fullcode": "BNB"}, "amount_to_pay": 1, "amount_to_pay_usd": 1}}');
 SELECT cc_erase('IMPORTED');

@@ -1,4 +1,4 @@
--- What CREATE EXTENSION and cc_setup() make, and how.
+-- The objects that CREATE EXTENSION and cc_setup() make.
 SET client_min_messages = warning;
 CREATE SCHEMA cc;
 CREATE EXTENSION cryptocloud_postback SCHEMA cc;
@@ -9,7 +9,7 @@ SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
  WHERE refobjid = (SELECT oid FROM pg_extension WHERE extname = 'cryptocloud_postback') AND deptype = 'e'
    AND obj_description(objid, classid::regclass::name) IS NULL
    AND objid NOT IN (SELECT typarray FROM pg_type);  -- their array types are members since PostgreSQL 17
--- Volatility and parallel safety of what the user calls
+-- Volatility and parallel safety of the user's functions
 SELECT oid::regprocedure AS function, provolatile, proparallel, proisstrict FROM pg_proc
  WHERE pronamespace = 'cc'::regnamespace AND proname IN ('cc_verify_postback', 'cc_parse_postback', 'cc_sign_token', 'cc_sample_postback') ORDER BY oid::regprocedure::text COLLATE "C";
 -- SECURITY DEFINER functions are in C, which resolves no name by the search_path, and not everybody may call them
@@ -17,11 +17,11 @@ SELECT p.oid::regprocedure AS function, lanname AS language FROM pg_proc p JOIN 
  WHERE pronamespace = 'cc'::regnamespace AND prosecdef ORDER BY p.oid::regprocedure::text COLLATE "C";
 SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C";
 
--- Before cc_setup() verification works, and the pipeline says what is missing
+-- Before cc_setup() verification works, and the pipeline reports the missing tables
 SELECT verified, reason FROM cc.cc_verify_postback(cc.cc_sample_postback('s3cret'), NULL, 's3cret');
 SELECT * FROM cc.cc_receive('{}'::text, NULL);
 
--- The tables are the caller's, not the extension's; twice is as good as once, and keeps what is there
+-- The caller owns the tables, not the extension; a second call changes nothing
 CREATE ROLE regress_shop;
 GRANT USAGE, CREATE ON SCHEMA cc TO regress_shop;
 ALTER DEFAULT PRIVILEGES FOR ROLE regress_shop IN SCHEMA cc GRANT SELECT ON TABLES TO PUBLIC;
@@ -44,7 +44,7 @@ SET ROLE regress_shop;
 CREATE FUNCTION cc.who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'trigger runs as %', current_user; RETURN NULL; END $$;
 CREATE TRIGGER who AFTER INSERT ON cc.cc_invoice FOR EACH ROW EXECUTE FUNCTION cc.who();
 RESET ROLE;
--- A superuser is refused: code of the shop's can run when the transaction commits
+-- A superuser is refused: the shop's code can run when the transaction commits
 SELECT * FROM cc.cc_receive(cc.cc_sample_postback('s3cret'), NULL);
 CREATE ROLE regress_proxy;
 GRANT USAGE ON SCHEMA cc TO regress_proxy;
@@ -57,7 +57,7 @@ RESET ROLE;
 REVOKE ALL ON FUNCTION cc.cc_receive(text, text, text) FROM regress_proxy;
 REVOKE ALL ON SCHEMA cc FROM regress_proxy;
 DROP ROLE regress_proxy;
--- The extension cannot be dropped while the tables live, and does not take them along
+-- The extension cannot be dropped while the tables use it, and does not drop them
 DROP EXTENSION cryptocloud_postback;
 DROP TABLE cc.cc_inbox, cc.cc_invoice, cc.cc_project, cc.cc_import_log;
 DROP FUNCTION cc.who;
@@ -66,7 +66,7 @@ ALTER DEFAULT PRIVILEGES FOR ROLE regress_shop IN SCHEMA cc REVOKE SELECT ON TAB
 DROP SCHEMA cc;
 DROP ROLE regress_shop;
 
--- No superuser is needed: whoever may CREATE in the database installs it, and owns what has the right to act
+-- No superuser is needed: a role with CREATE on the database installs it, and owns the SECURITY DEFINER functions
 CREATE ROLE regress_shop;
 SELECT format('GRANT CREATE ON DATABASE %I TO regress_shop', current_database()) \gexec
 SET ROLE regress_shop;
@@ -79,7 +79,7 @@ SELECT cc.cc_apply();
 RESET ROLE;
 SELECT oid::regprocedure AS function, pg_get_userbyid(proowner) = 'regress_shop' AS is_shops FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef
  ORDER BY oid::regprocedure::text COLLATE "C";
--- Tables in the hands of somebody else that the extension's owner cannot act for: refused, with a hint
+-- Tables of a role that the extension's owner is not a member of: refused, with a hint
 CREATE ROLE regress_other;
 ALTER TABLE cc.cc_inbox OWNER TO regress_other;
 SET ROLE regress_shop;

@@ -1,4 +1,4 @@
--- cc_timeline: what became of an order, an invoice, a transaction, an address.
+-- cc_timeline: the history of an order, an invoice, a transaction, an address.
 SET client_min_messages = warning;
 SET timezone = 'UTC';
 CREATE SCHEMA cc;
@@ -23,7 +23,7 @@ CREATE FUNCTION cc.deliver(invoice text, orderid text, secret text DEFAULT 's3cr
     INSERT INTO cc.cc_inbox AS i (project, body, content_type)
     VALUES (shop, cc.cc_sample_postback(secret, type, invoice, orderid, amount_crypto => amount), type)
     RETURNING concat_ws('/', i.state, i.reason) $$;
--- What is now, in the order in which it is told, without its times
+-- The events in order, without their times
 CREATE FUNCTION cc.told(search text, project text DEFAULT NULL) RETURNS TABLE (event text, detail text, id bigint) LANGUAGE sql AS $$
     SELECT event, regexp_replace(detail, '0x635D.*', '…'), inbox_id FROM cc.cc_timeline(search, project) $$;
 
@@ -49,7 +49,7 @@ SELECT * FROM cc.told(' ');
 SELECT * FROM cc.told('INV-');
 SELECT * FROM cc.told(NULL);
 
--- An order whose trigger fails has no invoice, and is found all the same; it is applied later
+-- An order whose trigger fails has no invoice, but is found; it is applied later
 SELECT cc.deliver('DDD', 'BROKEN');
 SELECT * FROM cc.told('BROKEN');
 UPDATE cc.cc_inbox SET received_at = received_at - interval '1 day' WHERE invoice_id = 'DDD';
@@ -65,7 +65,7 @@ INSERT INTO cc.cc_inbox (body, content_type) VALUES
     (json_build_object('status', 'success', 'invoice_id', 'INV-EEE', 'amount_crypto', 9, 'currency', 'BNB', 'order_id', 'ORDER-5', 'token', :'token'), 'application/json');
 SELECT * FROM cc.told('EEE');
 
--- Names that are spelled with escapes, and what a stranger writes
+-- Names spelled with escapes, and a stranger's text
 SELECT cc.deliver('F"/é', E'заказ\t№ 1', 'forged'), cc.deliver('GGG', E'x\x1b[2J''; DROP TABLE orders; --' || repeat('y', 60), 'forged');
 SELECT * FROM cc.told('F"/é');
 SELECT * FROM cc.told('GGG');

@@ -1,4 +1,4 @@
--- Every case of test/vectors (its README tells the format) has the verdict that it says.
+-- Every case of test/vectors (format: its README) has the expected result.
 SET timezone = 'UTC';
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS cryptocloud_postback;
@@ -15,7 +15,7 @@ SET vectors.suite = 'wycheproof';
 SET vectors.suite = 'json_suite';
 \copy line (value) FROM 'test/vectors/json_suite.jsonl' (FORMAT csv, QUOTE E'\x01', DELIMITER E'\x02')
 
--- The vector's verdict against the function's, as bytes and, where it can be text, as text. NULL if all is as expected.
+-- Compares the expected result with the function's, as bytes and, if possible, as text. NULL if they are equal.
 CREATE FUNCTION pg_temp.judge(v jsonb, as_text boolean) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     expect CONSTANT jsonb := v -> 'expect';
@@ -57,7 +57,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
--- bytea knows of no encoding: is a body text at all?
+-- bytea has no encoding: tells whether a body is text.
 CREATE FUNCTION pg_temp.is_text(v jsonb) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM convert_from(decode(v ->> 'body_b64', 'base64'), 'UTF8');

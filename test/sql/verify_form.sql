@@ -22,10 +22,10 @@ SELECT reason FROM cc_verify_postback(body(), NULL, 's3cret', '2026-01-27 10:23:
 SELECT extra, reason, order_id, payload -> 'x' AS x FROM unnest(ARRAY['&order_id=a+b%20c%2Bd', '&order%5Fid=%D0%B6', '&&&', '&x', '&x=', '&=1',
     '&x=1&x=2&x', '&x=%', '&x=%4', '&x=%4g', '&x=% 41', '&x=%+41', '&x=%00', '&x=%c0%80', '&x=%ff', '&x=%ed%a0%80', '&x=%f0%9f%92%b8', '&x=a=b',
     '&x=%25', '&order_id=', '&order_id=%0A', '&order_id=%C2%85', '&order_id=%20']) AS extra, verify(body(extra));
--- Bytes that are no text
+-- Bytes that are not text
 SELECT reason FROM verify(convert_to(body('&x='), 'UTF8') || '\xff'::bytea);
 SELECT reason FROM verify(convert_to(body('&x='), 'UTF8') || '\x00'::bytea);
--- Once each, whatever the spelling; invoice_info and others as often as they like
+-- Each field once, whatever its spelling; invoice_info and others any number of times
 SELECT extra, reason FROM unnest(ARRAY['&status=success', '&%73tatus=success', '&token=' || token(), '&order_id=1&order_id=1',
     '&invoice_info=1&invoice_info=1']) AS extra, verify(body(extra));
 -- 1,000 pairs, empty ones not counted

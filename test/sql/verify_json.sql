@@ -2,7 +2,7 @@
 CREATE EXTENSION cryptocloud_postback;
 SET timezone = 'UTC';
 
--- A body with a true token; fields replaces or adds members, a JSON null included.
+-- A body with a valid token; fields replaces or adds members, including JSON null.
 CREATE FUNCTION body(fields jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
     SELECT (jsonb_build_object('status', 'success', 'invoice_id', 'ILRAJE1Q', 'amount_crypto', 0.000113, 'currency', 'BNB',
                                'order_id', 'ORDER_93223',
@@ -23,7 +23,7 @@ SELECT verified, reason FROM cc_verify_postback(body(), 'application/json', 's3c
 SELECT verified, reason FROM cc_verify_postback(cc_sample_postback('s3cret'), 'application/json', 's3cret');
 SELECT verified, reason FROM cc_verify_postback(convert_to(cc_sample_postback('s3cret'), 'UTF8'), 'application/json', 's3cret');
 
--- Precedence: each body has its own fault and all the later ones
+-- Precedence: each body has a fault and all later faults
 SELECT reason FROM (VALUES
     (1, E' \t\r\n', 'application/json'),
     (2, repeat('x', 1048577), 'image/png'),
@@ -43,7 +43,7 @@ SELECT reason FROM (VALUES
     (16, body(jsonb_build_object('token', cc_sign_token('{"id": "OTHER", "exp": 1769509700}', 's3cret'))), 'application/json')
 ) AS v (n, body, content_type), LATERAL verify(body, content_type) ORDER BY n;
 
--- Body: 1 MiB is the limit, whatever it is made of; white space around it counts, and is ignored otherwise
+-- Body: the limit is 1 MiB, whatever its content; white space around it counts, but is ignored otherwise
 SELECT octet_length(b), reason FROM (VALUES (rpad(body(), 1048576)), (rpad(body(), 1048577)), (repeat(' ', 1048577))) AS v (b), verify(b);
 -- Depth: the body's object is 1
 SELECT depth, reason FROM unnest(ARRAY[63, 64]) AS depth,
@@ -53,11 +53,11 @@ SELECT content_type, reason FROM unnest(ARRAY['application/json', 'Application/J
     'application/vnd.api+json', 'application/json; charset=us-ascii; x=y', 'application/json;', 'application/+json', 'text/plain',
     'application/jsonp', 'json', 'application/json; charset=iso-8859-1', 'application/json; charset=', 'application/json, text/json',
     NULL, '', E' \t']) AS content_type, verify(body(), content_type);
--- Twice is refused, also escaped, also with the same value; further in, and other members, may repeat
+-- A repeated field is refused, also escaped, also with the same value; inner and other members may repeat
 SELECT extra, reason FROM unnest(ARRAY['"status": "success"', '"\u0073tatus": null', '"invoice_info": 1, "invoice_info": 1',
     '"x": 1, "x": 2', '"invoice_info": {"status": 1, "status": 2}']) AS extra, verify(left(body(), -1) || ', ' || extra || '}');
 
--- Fields at their edges
+-- Fields at their limits
 SELECT fields, reason FROM (VALUES
     ('{"invoice_id": null}'), ('{"invoice_id": ""}'), ('{"invoice_id": " \t\r\n"}'), ('{"invoice_id": "INV-"}'),
     ('{"invoice_id": "inv-"}'), ('{"invoice_id": false}'), ('{"invoice_id": 1.0}'), ('{"invoice_id": []}'),
@@ -71,13 +71,13 @@ SELECT chars, reason FROM unnest(ARRAY[255, 256]) AS chars, verify(body(jsonb_bu
 SELECT chars, reason FROM unnest(ARRAY[4096, 4097]) AS chars, verify(body(jsonb_build_object('token', repeat('ж', chars))));
 SELECT reason FROM verify(body(jsonb_build_object('token', E' \t\r\n' || (body()::jsonb ->> 'token') || E'\n ')));
 
--- Amounts are the exact decimals that were sent; as a string blanks around them are allowed
+-- Amounts are the exact decimals that were sent; a string may have blanks around it
 SELECT amount, reason, amount_crypto FROM unnest(ARRAY['0', '-0', '-0.0e7', '0.000113', '1e-06', '1E+2', '100.00', '"  5 "', '"1e-06"',
     '12345678901234567890123456789012345678', '123456789012345678901234567890123456789', '1e37', '1e38', '1e-36', '1e-37',
     '0.1000000000000000000000000000000000000000', '0e-99999', '-1', '"-1"', '"1,5"', '"0x1"', '"NaN"', '"Infinity"', '""', '"."', 'null'
     ]) AS amount, verify(replace(body(), '0.000113', amount));
 
--- Numbers that decide nothing never cost a payment: exact up to 400 digits, then kept as text
+-- Numbers in other members never cost a payment: exact up to 400 digits, then kept as text
 SELECT number, reason, payload -> 'x' AS kept, jsonb_typeof(payload -> 'x') FROM unnest(ARRAY['1.6543612251060553e-24', '1e400', '1e99999999999',
     '-1e-401', '0.10', '-0', '-0.0', '1e-5']) AS number, verify(left(body(), -1) || ', "x": ' || number || '}');
 SELECT length((payload ->> 'x')) AS digits, jsonb_typeof(payload -> 'x') FROM unnest(ARRAY['1e399', '1e400', '1e-400', '1e-401']) AS number,
@@ -94,11 +94,11 @@ SELECT cc_verify_postback(body(), 'application/json', 's3cret', now(), '-1 secon
 SELECT cc_verify_postback(body(), 'application/json', 's3cret', now(), NULL);
 \set VERBOSITY default
 SELECT cc_verify_postback(body(), 'application/json', '');
--- No body is an empty one
+-- A NULL body is an empty body
 SELECT verified, reason FROM cc_verify_postback(NULL::text, NULL, 's3cret');
 SELECT verified, reason FROM cc_verify_postback(NULL::bytea, NULL, 's3cret');
 
--- cc_parse_postback reads what is malformed only in its fields, and says what else is wrong
+-- cc_parse_postback reads a body whose fields are malformed, and reports other faults
 SELECT cc_parse_postback('{"token": "t", "status": 1, "status": 2, "in": {"token": "kept"}}', 'application/json');
 SELECT cc_parse_postback('[]', 'application/json');
 SELECT cc_parse_postback('{}', 'text/html');

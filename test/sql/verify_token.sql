@@ -1,10 +1,10 @@
--- What the token alone decides: form, algorithm, signature, claims, time, the invoice that it names.
+-- Checks of the token: form, algorithm, signature, claims, time, and the invoice that it names.
 CREATE EXTENSION cryptocloud_postback;
 SET timezone = 'UTC';
 CREATE FUNCTION base64url(value text) RETURNS text LANGUAGE sql AS $$
     SELECT translate(encode(convert_to(value, 'UTF8'), 'base64'), E'+/=\n', '-_')
 $$;
--- Signs any header and payload. HMAC as RFC 2104 has it, by sha256 alone: nothing of the extension is in it.
+-- Signs any header and payload. HMAC by RFC 2104 with sha256() only, independent of the extension.
 CREATE FUNCTION xored(bytes bytea, value int) RETURNS bytea LANGUAGE sql AS $$
     SELECT string_agg(set_byte('\x00', 0, get_byte(bytes, i) # value), '' ORDER BY i) FROM generate_series(0, length(bytes) - 1) AS i
 $$;
@@ -21,7 +21,7 @@ $$;
 \set claims '{"id":"ILRAJE1Q","exp":1769509700}'
 \set hs256 '{"typ":"JWT","alg":"HS256"}'
 
--- cc_sign_token makes what RFC 7515 says
+-- cc_sign_token follows RFC 7515
 SELECT cc_sign_token(:'claims', 's3cret') = sign(:'hs256', (:'claims'::jsonb)::text) AS same;
 SELECT verify(sign(:'hs256', :'claims')), verify(sign(:'hs256', :'claims', 'other'));
 -- Algorithms: exactly HS256, no extension is understood; other members mean nothing
@@ -38,7 +38,7 @@ SELECT payload, verify(sign(:'hs256', payload)) FROM unnest(ARRAY['{}', '[]', 'n
     '{"exp":253402300799}', '{"exp":253402300799.5}', '{"exp":253402300800}', '{"exp":1e400}', '{"exp":1e99999999999}', '{"exp":1e-99999}',
     '{"exp":1769509700,"nbf":"1"}', '{"exp":1769509700,"nbf":null}', '{"exp":1769509700,"nbf":-1e400}', '{"exp":1769509700,"nbf":1e400}',
     '{"exp":1769509700,"iat":"1"}', '{"exp":1769509700,"iat":1e400}', '{"exp":1769509700,"iat":-5.5}']) AS payload;
--- Time: at exp it is over; before nbf it has not begun; the leeway moves both, to the microsecond
+-- Time: expired at exp; not yet valid before nbf; the leeway moves both, to the microsecond
 SELECT claims, at, leeway, verify(sign(:'hs256', claims), at, leeway) FROM (VALUES
     ('{"exp":1769509700}', '2026-01-27 10:28:19.999999Z'::timestamptz, '0'::interval), ('{"exp":1769509700}', '2026-01-27 10:28:20Z', '0'),
     ('{"exp":1769509700}', '2026-01-27 10:28:20Z', '1 microsecond'), ('{"exp":1769509700}', '2026-01-27 10:28:20.000001Z', '1 microsecond'),
@@ -47,7 +47,7 @@ SELECT claims, at, leeway, verify(sign(:'hs256', claims), at, leeway) FROM (VALU
     ('{"exp":1769509700,"nbf":1769509400}', '2026-01-27 10:23:19.999999Z', '0'), ('{"exp":1769509700,"nbf":1769509400}', '2026-01-27 10:23:20Z', '0'),
     ('{"exp":1769509700,"nbf":1769509400}', '2026-01-27 10:23:19Z', '1 second'), ('{"exp":1769509700,"nbf":1769509400.0000001}', '2026-01-27 10:23:20Z', '0'),
     ('{"exp":1769509700}', '4714-11-24 00:00:00 BC', '0')) AS v (claims, at, leeway);
--- The invoice: a string that names another one, to the letter; anything else binds nothing
+-- The invoice: a string that names another invoice exactly; anything else binds nothing
 SELECT id, verify(sign(:'hs256', format('{"exp":1769509700,%s}', id))) FROM unnest(ARRAY['"id":"ILRAJE1Q"', '"id":"INV-ILRAJE1Q"', '"uuid":"INV-ILRAJE1Q"', '"id":13', '"id":null',
     '"id":["OTHER"]', '"id":"ilraje1q"', '"id":"inv-ILRAJE1Q"', '"id":"INV-INV-ILRAJE1Q"', '"id":" ILRAJE1Q"', '"id":""', '"id":"ILRAJE1Q","uuid":"OTHER"', '"id":1,"uuid":"OTHER"']) AS id;
 
@@ -60,7 +60,7 @@ SELECT what, verify(token) FROM (SELECT sign(:'hs256', :'claims') AS t, cc_sign_
     (14, 'base64 instead of base64url', replace(replace(c, '-', '+'), '_', '/')),
     (15, 'JSON serialised', format('{"payload":"%s","protected":"%s","signature":"%s"}', split_part(t, '.', 2), split_part(t, '.', 1), split_part(t, '.', 3))),
     (16, 'Bearer', 'Bearer ' || t), (17, 'nested', sign('{"alg":"HS256","cty":"JWT"}', t)), (18, 'not ASCII', 'é' || t)) AS v (n, what, token) ORDER BY n;
--- Every character of a true token replaced by every other one: none verifies
+-- Every character of a valid token replaced by every other character: none verifies
 SELECT verify(token) AS verdict, count(*) > 0 AS some FROM (SELECT cc_sign_token(:'claims', 's3cret')) AS s (t), generate_series(1, length(t)) AS place,
        regexp_split_to_table('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.=+/', '') AS letter,
        LATERAL (SELECT overlay(t placing letter from place)) AS v (token)
@@ -68,7 +68,7 @@ SELECT verify(token) AS verdict, count(*) > 0 AS some FROM (SELECT cc_sign_token
 -- Long secrets and keys of the block's size
 SELECT length(secret), reason FROM unnest(ARRAY['x', repeat('x', 64), repeat('x', 65), repeat('ж', 1000)]) AS secret,
        cc_verify_postback(cc_sample_postback(secret), 'application/json', secret);
--- One secret after another in one session: each is its own
+-- Several secrets in one session are kept apart
 SELECT secret, given, reason FROM unnest(ARRAY['a', 'b', 'ab']) AS secret, unnest(ARRAY['a', 'b', 'ab']) AS given, cc_verify_postback(cc_sample_postback(secret), 'application/json', given);
 
 -- cc_sign_token: errors of the caller

@@ -13,7 +13,7 @@ sign_postbacks($node);
 
 sub query { return answer_as($node, undef, $_[0]) }
 
-# --- L1: of what is too long a short prefix is kept ---
+# --- L1: a short prefix of an oversized value is kept ---
 
 my %long = (
 	'an ASCII body' => [ q{repeat('x', 64 * 1024 * 1024)}, 4096 ],
@@ -73,9 +73,9 @@ is(query(q{SELECT deliver(body(token('L1P', 0, 'LONG'), '{"invoice_id": "L1P"}')
 	'L1: a project with a name of 255 characters works');
 is(query(q{SELECT invoice_id FROM cc_invoice}), 'L1P', 'L1: nothing else was applied');
 
-# --- L2: a delivery costs what it costs, whatever came before of its invoice and token ---
+# --- L2: the cost of a delivery does not depend on earlier ones of its invoice and token ---
 
-# Blocks of 8 kB that a delivery touches, once everything is in the caches of its session.
+# Blocks of 8 kB that a delivery touches, with the caches of its session filled.
 sub blocks
 {
 	my ($deliveries) = @_;
@@ -178,14 +178,14 @@ sub body
 	return "body(token('$invoice', $number), '{\"invoice_id\": \"$invoice\", \"amount_crypto\": $number}')";
 }
 sub insert { return 'INSERT INTO cc_inbox (body) VALUES ' . join(', ', map { "($_)" } @_) . ' RETURNING state;' }
-# The states of an invoice's rows, and the SQLSTATE in front of their errors.
+# The states of an invoice's rows, and the SQLSTATE at the beginning of their errors.
 sub states
 {
 	my ($invoice) = @_;
 	return query(qq{SELECT string_agg(concat_ws(':', state, substring(error FROM '57014|55P03|40P01')), ' ' ORDER BY id)
 		FROM cc_inbox WHERE body LIKE '%"invoice_id": "$invoice"%'});
 }
-# Everything that waits is settled by cc_apply.
+# cc_apply settles all waiting rows.
 sub settle
 {
 	my ($what) = @_;
@@ -219,7 +219,7 @@ is(query(q{SELECT count(*) FROM paid WHERE invoice_id ~ '^(BEFORE|HANG|AFTER)[0-
 
 # --- Waiting for another delivery ---
 
-# One session has delivered, and not committed; what the other one does meanwhile.
+# One session has delivered but not committed; returns what the other session does meanwhile.
 sub meanwhile
 {
 	my ($first, $second, $what, $expected) = @_;
@@ -266,7 +266,7 @@ ask($one, 'COMMIT;');
 like(ask($two, ''), qr/^(?:duplicate|pending)$/, 'R3: the same message that waits for the first one, which failed, is no ERROR');
 query(q{DELETE FROM closed});
 settle('R3: after a failed one');
-# The first session's delivery fails at once, the second one's trigger runs out of time: no timeout would end another wait
+# The first session's delivery fails at once, the second session's trigger times out: no timeout would end another wait
 ask($holder, 'SELECT pg_advisory_lock(42);');
 query(q{INSERT INTO closed VALUES ('HANG9')});
 is(ask($one, 'BEGIN;' . insert(body('HANG9'))), 'failed', 'R3: a delivery that fails is not committed yet');
@@ -281,7 +281,7 @@ settle('R3: after a timeout');
 
 # --- Opposite order ---
 
-# Longer than a delivery may wait by itself
+# Longer than a delivery may wait
 ask($_, q{SET lock_timeout = '8s';}) for $one, $two;
 for my $case ([ 'postbacks of the same invoices', 2, 0 ], [ 'the same messages', 1, 0 ], [ 'the same messages, which fail', 1, 1 ])
 {
@@ -294,7 +294,7 @@ for my $case ([ 'postbacks of the same invoices', 2, 0 ], [ 'the same messages',
 	ask($one, insert(body($b, $second)), wait => 0);
 	until_idle_or($node, $one_pid, $b, q{wait_event_type = 'Lock'});
 	ask($two, insert(body($a, $second)), wait => 0);
-	# One of them gives up at least, and both go on
+	# At least one gives up, and both continue
 	my @answers = map { ask($_, '') } $one, $two;
 	unlike("@answers", qr/ERROR/, "R3: $what in opposite order are no ERROR");
 	ask($_, 'COMMIT;') for $one, $two;
@@ -304,7 +304,7 @@ for my $case ([ 'postbacks of the same invoices', 2, 0 ], [ 'the same messages',
 	settle("R3: $what in opposite order");
 }
 ask($_, 'RESET lock_timeout;') for $one, $two;
-# Both at the same moment, many rows each
+# Both at the same time, many rows each
 my $rows = q{INSERT INTO cc_inbox (body) SELECT body(token('MANY' || n, %1$s), jsonb_build_object('invoice_id', 'MANY' || n,
 	'amount_crypto', %1$s::integer))
 	FROM generate_series(1, 300) AS n ORDER BY n %2$s;};
@@ -315,7 +315,7 @@ is(query(q{SELECT count(*) FROM cc_inbox WHERE body LIKE '%MANY%'}), '600', 'R3:
 query('SELECT cc_apply(1000)');
 settle('R3: 300 rows each in opposite order');
 
-# --- Stricter isolation: a snapshot that misses the first one ---
+# --- Stricter isolation: a snapshot that misses the first delivery ---
 
 for my $level ('REPEATABLE READ', 'SERIALIZABLE')
 {

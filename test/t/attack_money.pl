@@ -19,7 +19,7 @@ sub query
 	my ($statements) = @_;
 	return answer_as($node, undef, $statements);
 }
-# The state, or state/reason, of a delivery of these fields under the token of that expression.
+# Delivers these fields under the token of an expression, and returns the state, or state/reason.
 sub deliver
 {
 	my ($token, $fields) = @_;
@@ -37,7 +37,7 @@ sub set_project
 	return;
 }
 
-# --- M1: a token is spent by the first verified delivery that carries it, whatever became of that ---
+# --- M1: the first verified delivery with a token spends it, whatever its outcome ---
 
 is(deliver(q{token('M1', 1)}, '{"invoice_id": "M1"}'), 'applied', 'M1: the first token with content A');
 is(deliver(q{token('M1', 2)}, '{"invoice_id": "M1"}'), 'duplicate', 'M1: a second token with content A');
@@ -62,7 +62,7 @@ is(deliver(q{token('M2R')}, '{"invoice_id": "M2R", "amount_crypto": 5}'), 'rejec
 query(q{UPDATE cc_inbox SET state = 'pending', reason = NULL WHERE reason = 'token_reused'; SELECT cc_apply()});
 is(invoice('M2R', 'amount_crypto'), '1', 'M2: a reused token that the owner sets to pending raises nothing');
 
-# --- M2, M17: cc_apply applies nothing that was not verified ---
+# --- M2, M17: cc_apply applies only verified postbacks ---
 
 my %pending = (
 	M2A => q{state = 'pending'},
@@ -100,7 +100,7 @@ is(invoice('M17D', 'paid_at IS NOT NULL'), 't', 'M17: and paid');
 set_project("apply = 'immediate'");
 query(q{DELETE FROM cc_inbox WHERE state IN ('pending', 'failed')});
 
-# --- M3: amounts and currency of a paid invoice are what the paying postback said ---
+# --- M3: amounts and currency of a paid invoice are those of the paying postback ---
 
 my $canceled = '"status": "canceled", "amount_crypto": 1000, "currency": "TON", "invoice_info":
 	{"status": "canceled", "invoice_status": "canceled", "amount_paid": 1000, "amount_usd": 1000, "amount_to_pay": 1000, "received": 1000}';
@@ -147,9 +147,9 @@ is(query(q{UPDATE cc_invoice SET currency = 'TON' WHERE invoice_id = 'M12';
 	SELECT state FROM cc_inbox WHERE invoice_id = 'M12' ORDER BY id DESC LIMIT 1}), 'applied', 'M12: a person takes it nevertheless');
 is(query(q{SELECT paid_at IS NOT NULL FROM orders WHERE id = 'TAKEN'}), 't', 'M12: and the order is paid');
 
-# --- M5: what cannot be understood never counts as real, or as success ---
+# --- M5: an unreadable value never counts as real or as success ---
 
-# The invoices that paid_at is set of, when invoice_info holds these members in turn.
+# The invoices with paid_at, for each of these members of invoice_info.
 sub paid_of
 {
 	my ($prefix, @infos) = @_;
@@ -220,7 +220,7 @@ ask($one, q{INSERT INTO cc_project (name, secret) VALUES ('twin3', 'SNAPSHOT');}
 ask($two, q{INSERT INTO cc_project (name, secret) VALUES ('twin4', 'SNAPSHOT'); COMMIT;});
 is(query(q{SELECT count(*) FROM cc_project WHERE secret = 'SNAPSHOT'}), '1', 'M6: nor can one with an older snapshot');
 query(q{DELETE FROM cc_project WHERE name LIKE 'twin%'});
-# As 0.1.0 could leave them behind
+# As 0.1.0 could leave them
 my $stored = query(q{SET session_replication_role = replica; INSERT INTO cc_project (name, secret) VALUES ('twin', 'OTHER')});
 SKIP:
 {
@@ -231,7 +231,7 @@ SKIP:
 	query(q{DELETE FROM cc_project WHERE name = 'twin'});
 }
 
-# --- M7: a rejection for want of an order spends the token ---
+# --- M7: a rejection for a missing order spends the token ---
 
 set_project('require_order_id = true');
 is(deliver(q{token('M7')}, '{"invoice_id": "M7"}'), 'rejected/missing_order_id', 'M7: a postback without its order');
@@ -243,7 +243,7 @@ is(deliver(q{token('M7')}, '{"invoice_id": "M7", "order_id": "CHOSEN"}'), 'rejec
 	'M7: nor when no order is required any more');
 is(invoice('M7', 'count(*)'), '0', 'M7: and nothing is paid');
 
-# --- M8: retention as README has it keeps spent tokens ---
+# --- M8: retention by README keeps spent tokens ---
 
 is(deliver('token(NULL, 80)', '{"invoice_id": "M8"}'), 'applied', 'M8: a token that binds no invoice');
 my ($retention) = grep { /DELETE FROM cc_inbox|cc_purge/ } @readme_sql or die 'README says nothing of retention';
@@ -259,7 +259,7 @@ is(query(q~SELECT deliver(body(token(NULL, 80), '{"invoice_id": "M8C", "order_id
 	'M8: a project of another name does not make its tokens new');
 query(q{UPDATE cc_project SET name = 'default' WHERE name = 'renamed'});
 
-# --- M9: the client's id has no say ---
+# --- M9: the client's id has no effect ---
 
 $node->safe_psql('postgres',
 	'CREATE ROLE inserter LOGIN; GRANT INSERT ON cc_inbox TO inserter; GRANT EXECUTE ON FUNCTION token, body TO inserter');
@@ -359,7 +359,7 @@ is(deliver(q{token('M20J', 1)}, sprintf $wallet, '0x1'), 'applied', 'M20: a depo
 is(deliver(q{token('M20J', 2)}, sprintf $wallet, '0x2'), 'applied', 'M20: an equal one in JSON with another transaction counts');
 ok((grep { /wallet/i && /JSON/ } split /\n\n|\n- |\n\| /, $readme), 'M20: README says that wallets need JSON');
 
-# --- After all of it ---
+# --- At the end ---
 
 is(query(q{SELECT invoice_id FROM cc_invoice AS i WHERE NOT EXISTS
 	(SELECT FROM cc_inbox AS b WHERE b.state = 'applied' AND b.project = i.project AND b.invoice_id = i.invoice_id)}),

@@ -28,7 +28,7 @@ sub state_of
 # A line that psql prints in order with the warnings.
 sub mark { return "DO \$\$BEGIN RAISE WARNING '$_[0]'; END\$\$;\n" }
 
-# What the shop has: a trigger, a log with a deferred check of its own, and secrets.
+# The shop: a trigger, a log with its own deferred check, and secrets.
 $node->safe_psql('postgres', q{
 	GRANT EXECUTE ON FUNCTION cc_receive(text, text, text), cc_apply(integer) TO mallory;
 	GRANT INSERT (project, body, content_type) ON cc_inbox TO mallory;
@@ -69,7 +69,7 @@ sub constraint_trigger
 		FOR EACH ROW EXECUTE FUNCTION pg_temp.steal();";
 }
 my $insert = 'INSERT INTO bait VALUES (1);';
-# What is made before the transaction, and what is done in it before the delivery
+# Objects made before the transaction, and statements in it before the delivery
 my %trap = (
 	'a temporary table' => [ constraint_trigger('pg_temp.bait', 'trap', 'DEFERRED'), $insert ],
 	'a temporary table, its constraint named like one of the shop' => [ constraint_trigger('pg_temp.bait', 'check_log',
@@ -95,7 +95,7 @@ my %entry = (
 		return 'SELECT cc_apply();';
 	});
 
-# Nothing ran as another, and nothing ran before its time, but as the caller before what is marked as entered.
+# Nothing ran with other rights or too early. Before the mark, code ran only with the caller's rights.
 sub is_harmless
 {
 	my ($answer, $role, $what) = @_;
@@ -109,7 +109,7 @@ for my $how (sort keys %trap)
 	for my $by ($how eq 'a temporary table' ? sort keys %entry : 'cc_receive(text)')
 	{
 		my $invoice = 'TRAP' . ++$n;
-		# The first postback of an invoice, and the second one, go different ways
+		# The first and the second postback of an invoice take different ways
 		for my $which ('first', 'second')
 		{
 			my $enter = $entry{$by}->($invoice);
@@ -163,7 +163,7 @@ is_harmless($same, 'proxy', 'triggers of the statement that delivers');
 is(() = $same =~ /fired as proxy/g, 2, 'R1: triggers of the statement that delivers fire as the caller, once each') or diag($same);
 is(state_of('CTE'), 'applied', 'R1: and its postback is applied');
 
-# A delivery from within a deferred trigger of the caller's, which has queued more of them
+# A delivery within a deferred trigger of the caller's, which has queued more events
 my $nested = $function . constraint_trigger('pg_temp.bait', 'check_log', 'DEFERRED') . '
 	CREATE TABLE pg_temp.nest (i integer);
 	CREATE FUNCTION pg_temp.nest() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO bait VALUES (1); ' . $entry{INSERT}->('NESTED')
@@ -177,7 +177,7 @@ for my $end ('COMMIT;', 'SET CONSTRAINTS ALL IMMEDIATE; COMMIT;')
 		"R1: a delivery within a deferred trigger, $end: each fires as the caller, once") or diag($answer);
 }
 
-# --- R2, R1: the caller's constraints are as they were ---
+# --- R2, R1: the caller's constraints are unchanged ---
 
 my $tables = q{CREATE TEMPORARY TABLE parent (i integer PRIMARY KEY);
 	CREATE TEMPORARY TABLE deferred (i integer CONSTRAINT d REFERENCES parent DEFERRABLE INITIALLY DEFERRED);
@@ -270,7 +270,7 @@ for my $case ([ UNIQUE1 => 'once', 'applied' ], [ UNIQUE2 => 'once', 'failed' ],
 as_shop(q{DROP TABLE "Shop's own".copy, parted; DROP SCHEMA "Shop's own"; DROP TRIGGER keep ON cc_invoice;
 	DELETE FROM cc_inbox WHERE state = 'failed'});
 
-# --- The caller's session is as it was ---
+# --- The caller's session is unchanged ---
 
 $node->safe_psql('postgres', q{
 	SET ROLE shop;
@@ -313,7 +313,7 @@ my $error = answer_as($node, 'proxy', "SET search_path = public, pg_catalog; BEG
 	. $entry{'cc_receive(text)'}->('READONLY') . "ROLLBACK TO s; $compare COMMIT;");
 like($error, qr/ERROR:  25006.*\nsame\|t\|$/s, 'and after an error');
 
-# And the caller's settings have no say in what becomes of a postback
+# The caller's settings do not affect the outcome of a postback
 my $odd = q{SET plpgsql.extra_errors = 'all'; SET array_nulls = off; SET bytea_output = escape; SET extra_float_digits = -15;
 	SET DateStyle = 'German'; SET IntervalStyle = sql_standard; SET TimeZone = 'Asia/Tokyo'; SET transform_null_equals = on;
 	SET enable_indexscan = off; SET enable_bitmapscan = off; SET enable_seqscan = off; SET plan_cache_mode = force_custom_plan;
@@ -360,7 +360,7 @@ my $inner = answer_as($node, 'shop', 'BEGIN READ ONLY;
 is(as_shop(q{SELECT count(*) FROM cc_invoice WHERE invoice_id = 'INNER'}), '0', 'R10: no inner function writes either') or diag($inner);
 as_shop('SELECT cc_apply()');
 
-# --- R8: a superuser, and tables that are not a superuser's ---
+# --- R8: a superuser, and tables of other roles ---
 
 for my $call ('SELECT * FROM cc_receive(' . genuine('SUPER') . q{, 'application/json')}, 'SELECT cc_apply()',
 	'SELECT * FROM cc_receive(convert_to(' . genuine('SUPER') . q{, 'UTF8'), '')})
@@ -400,7 +400,7 @@ for my $by ('cc_receive(text)', 'cc_apply')
 }
 as_shop(q{DROP TRIGGER hold ON cc_invoice; SELECT cc_apply()});
 
-# --- R5: tables that were there before, of another owner ---
+# --- R5: existing tables of another owner ---
 
 my $columns = join '; ', map { "CREATE TABLE made_$_ (LIKE cc_$_ INCLUDING ALL)" } qw(project inbox invoice import_log);
 for my $owner ('the superuser', 'shop')
@@ -432,7 +432,7 @@ for my $owner ('the superuser', 'shop')
 	}
 }
 
-# --- R13: each table that is made is private ---
+# --- R13: each new table is private ---
 
 for my $table (qw(project inbox invoice import_log))
 {
@@ -446,7 +446,7 @@ for my $table (qw(project inbox invoice import_log))
 	is($answer, "\nf", "R13: cc_$table, made again while the others exist, is private");
 }
 
-# --- R12: the trigger works on the schema's own cc_inbox only ---
+# --- R12: the trigger works only on cc_inbox of its own schema ---
 
 my %alike = (
 	'a copy of cc_inbox' => 'CREATE TABLE alike (LIKE cc_inbox INCLUDING ALL)',
@@ -461,7 +461,7 @@ for my $what (sort keys %alike)
 	like($answer, qr/ERROR:  (?!XX000|25P02|23)/, "R12: the trigger refuses $what") or diag($answer);
 }
 
-# --- R11: an index by any name ---
+# --- R11: an index of any name ---
 
 as_shop(q{INSERT INTO cc_inbox (body) SELECT body(token('MANY' || n), jsonb_build_object('invoice_id', 'MANY'
 	|| n)) FROM generate_series(1, 2000) AS n});
@@ -484,7 +484,7 @@ is(join(' ', $renamed =~ /^(applied|duplicate)$/mg), 'applied applied duplicate 
 	'R11: with renamed indexes all works');
 ok($renamed =~ /^0$/m || $renamed =~ /WARNING.*index/, 'R11: and no table is read as a whole, or it is said aloud') or diag($renamed);
 
-# --- R9: a bound of locks ---
+# --- R9: a limit of locks ---
 
 my $session = session($node, 'postgres', 'shop');
 my $held = q{SELECT count(*) FROM pg_locks WHERE locktype = 'advisory';};
@@ -519,7 +519,7 @@ for my $how (sort keys %way)
 }
 $session->{run}->finish;
 
-# --- R6: overloads of another in the schema ---
+# --- R6: overloads by another role in the schema ---
 
 # Functions of the extension and of PostgreSQL that its SQL calls, with types that fit better than the declared ones
 my $ours = q{FROM pg_proc AS p JOIN pg_depend AS d ON d.objid = p.oid AND d.deptype = 'e'
@@ -572,7 +572,7 @@ for my $when ('before', 'after')
 	like($answer, qr/deliveries: 6/, "R6: made $when CREATE EXTENSION, all works") or diag($answer);
 }
 
-# --- R7: a schema that was renamed, and another's of the old name ---
+# --- R7: a renamed schema, and another role's schema of the old name ---
 
 $node->safe_psql('postgres', 'CREATE DATABASE renamed; GRANT CREATE ON DATABASE renamed TO shop, mallory');
 answer_as($node, 'shop', q{CREATE SCHEMA cc; CREATE EXTENSION cryptocloud_postback SCHEMA cc; SET search_path = cc; SELECT cc_setup();
@@ -594,7 +594,7 @@ my $squat = answer_as($node, 'mallory', q~
 	END $$;
 	SELECT 'functions: ' || (count(*) > 5) FROM pg_proc WHERE pronamespace = 'cc'::regnamespace;~, 'renamed');
 is($squat, 'functions: true', 'R7: another makes the old schema again, with the same functions');
-# Signed elsewhere, so that each call shows what it does by itself
+# Signed elsewhere, so that each call shows only its own effect
 my @bodies = map { q{'} . as_shop('SELECT ' . genuine($_)) . q{'::text} } qw(A B C C);
 for my $call ('SELECT moved.cc_setup()', "SELECT http_status FROM moved.cc_receive($bodies[0], '')",
 	"SELECT http_status FROM moved.cc_receive(convert_to($bodies[1], 'UTF8'), '')",
@@ -609,7 +609,7 @@ for my $call ('SELECT moved.cc_setup()', "SELECT http_status FROM moved.cc_recei
 is(answer_as($node, 'shop', q{SELECT count(*) FROM moved.cc_invoice}, 'renamed'), '3', 'R7: and postbacks are applied');
 is(answer_as($node, 'shop', q{SELECT count(*) FROM cc.cc_inbox}, 'renamed'), '0', 'R7: none went astray');
 
-# --- R4: a NULL, or no column, where there must be one ---
+# --- R4: a NULL or a missing column where a value is required ---
 
 my $nulls = start_shop('attack_nulls', "restart_after_crash = on\n");
 sign_postbacks($nulls, 'shop');

@@ -1,4 +1,4 @@
-# Deliveries at the same moment: of one postback, of one invoice, of one token, and cc_apply twice.
+# Concurrent deliveries: of one postback, of one invoice, of one token, and two calls of cc_apply.
 use strict;
 use warnings;
 use FindBin;
@@ -9,7 +9,7 @@ use Test::More;
 my $node = start_node('concurrency');
 my ($one, $two) = (session($node), session($node));
 
-# The postback is made once, so that both sessions deliver the very same message.
+# The postback is made once, so that both sessions deliver the same message.
 sub postback
 {
 	my ($invoice, $amount) = @_;
@@ -20,7 +20,7 @@ sub deliver
 	my ($body) = @_;
 	return "INSERT INTO cc_inbox (body) VALUES (\$body\$$body\$body\$) RETURNING coalesce(reason, state);";
 }
-# The second session waits for the first one's transaction, and goes on when that ends.
+# The second session waits for the first session's transaction, and continues when that ends.
 sub overlap
 {
 	my ($first, $second, $end) = @_;
@@ -61,13 +61,13 @@ is(ask($two, "SET lock_timeout = '10ms'; " . deliver(postback('SLOW', 2)) . ' RE
 ask($one, 'COMMIT;');
 is(ask($two, 'SELECT cc_apply();'), '1', 'and is applied later');
 
-# cc_apply twice at once: each row once, none waits for the other
+# Two calls of cc_apply: each row once, and neither waits for the other
 $node->safe_psql('postgres', "UPDATE cc_project SET apply = 'deferred'");
 ask($one, deliver(postback("LATER$_"))) for 1 .. 3;
 is(ask($one, 'BEGIN; SELECT cc_apply(2);'), '2', 'one cc_apply takes two rows');
 is(ask($two, 'SELECT cc_apply();'), '1', 'another one takes the rest, without waiting');
 ask($one, 'COMMIT;');
-# Of an invoice that another session has in hand cc_apply keeps its hands off
+# cc_apply skips an invoice that another session has locked
 ask($one, deliver(postback('BUSY', 1)));
 $node->safe_psql('postgres', "UPDATE cc_project SET apply = 'immediate'");
 ask($one, 'BEGIN; ' . deliver(postback('BUSY', 2)));
@@ -76,7 +76,7 @@ ask($one, 'COMMIT;');
 is(ask($two, 'SELECT cc_apply();'), '1', 'and takes it afterwards');
 is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT invoice_id) FROM paid'), '10|10', 'every invoice was paid once');
 
-# Many at once, from real clients
+# Many at the same time, from real clients
 my $crowd = postback('CROWD');
 my @crowd = map { session($node) } 1 .. 20;
 ask($_, deliver($crowd), wait => 0) for @crowd;
@@ -84,7 +84,7 @@ my %answers;
 $answers{ ask($_, '') }++ for @crowd;
 is_deeply(\%answers, { applied => 1, duplicate => 19 }, 'twenty at once: one applied, nineteen duplicates');
 
-# In a stricter isolation level a snapshot can be too old to see the first one: the second one is kept, and settled later.
+# In a stricter isolation level a snapshot can be too old to see the first delivery: the second one is kept, and settled later.
 ask($_, "SET default_transaction_isolation = 'repeatable read';") for $one, $two;
 is_deeply([ overlap(deliver(postback('STRICT')), deliver(postback('STRICT')), 'COMMIT;') ], [ 'applied', 'pending' ],
 	'repeatable read: a resend at the same moment is kept for later');

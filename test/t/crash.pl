@@ -1,4 +1,4 @@
-# kill -9: what was committed is there, what was not can be delivered again, nothing is paid twice.
+# kill -9: committed postbacks are kept, others can be delivered again, and nothing is paid twice.
 use strict;
 use warnings;
 use FindBin;

@@ -1,4 +1,4 @@
-# pg_dump takes everything: rows as they are, the merchant's triggers, indexes and grants; and the copy works on.
+# pg_dump dumps everything: rows unchanged, the merchant's triggers, indexes and grants. The copy works.
 use strict;
 use warnings;
 use FindBin;
@@ -39,7 +39,7 @@ is($node->safe_psql('copy', sprintf($deliver, 'A')), 'duplicate', 'the copy know
 is($node->safe_psql('copy', sprintf($deliver, 'C')), 'applied', 'and takes what is new');
 is($node->safe_psql('copy', 'SELECT cc_setup(); SELECT count(*) FROM paid'), "\n3", 'with the merchant\'s trigger');
 
-# Rows alone, into tables that are there: the triggers must rest, or each postback would be received again
+# A data-only restore into existing tables: triggers must be disabled, or each postback would be received again
 my $rows = $node->basedir . '/rows.sql';
 $node->command_ok([ 'pg_dump', '--no-sync', '--data-only', '--disable-triggers', '-f', $rows, $node->connstr('postgres') ], 'pg_dump of rows');
 $node->safe_psql('postgres', 'CREATE DATABASE rows TEMPLATE template0');

@@ -1,4 +1,4 @@
-# No memory, a cancel, a time limit, in the middle of it: a clean error each time, and the session goes on.
+# Out of memory, a cancel, a timeout during the work: a clean error each time, and the session continues.
 use strict;
 use warnings;
 use FindBin;
@@ -8,7 +8,7 @@ use Test::More;
 
 my $node = start_node('faults');
 
-# Half a megabyte that takes a few megabytes to read and to build: 40,000 members, nested arrays, strings and numbers.
+# Half a megabyte that needs a few megabytes to read and to build: 40,000 members, nested arrays, strings and numbers.
 $node->safe_psql('postgres', q~
 	CREATE TABLE big AS
 	SELECT left(json, -1) || ',"x":{' || string_agg(format('"%s":[%s,"a"]', n, n), ',') || '}}' AS body
@@ -30,9 +30,9 @@ sub lives_on
 	return;
 }
 
-# --- No memory ---
+# --- Out of memory ---
 
-# The backend's address space may not grow by more than so many kilobytes.
+# The backend's address space may not grow by more than this many kilobytes.
 sub limit_memory
 {
 	my ($kilobytes) = @_;
@@ -69,7 +69,7 @@ for my $what (sort keys %statement)
 
 # --- Cancel ---
 
-# A sequence shows how far a statement came: what it counts is not undone.
+# A sequence shows how far a statement came: its increments are not undone.
 sub came_through
 {
 	my ($expression) = @_;
@@ -82,7 +82,7 @@ ok(came_through('length(body)'), 'a function that does not look for a cancel goe
 ok(!came_through($_), "$_ ends at once") for q{cc_parse_postback(body, '')}, q{cc_verify_postback(body, '', 's3cret')};
 lives_on('after a cancel');
 
-# --- A time limit ---
+# --- A timeout ---
 
 my $endless = q{SELECT count(cc_parse_postback(body, '')) FROM big, generate_series(1, 1000000);};
 like(ask($session, "SET statement_timeout = 200; $endless RESET statement_timeout;"), qr/canceling statement due to statement timeout/, 'a time limit ends it');

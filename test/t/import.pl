@@ -1,4 +1,4 @@
-# cc_import beside deliveries, with whose rights it runs, and the commands of docs/operations.md, "Reconcile".
+# cc_import during deliveries, its rights, and the commands of docs/operations.md, "Reconcile".
 use strict;
 use warnings;
 use FindBin;
@@ -29,7 +29,7 @@ $node->safe_psql('postgres', q{
 	GRANT EXECUTE ON FUNCTION cc_import(jsonb, text) TO proxy, mallory;
 });
 
-# --- Whose rights ---
+# --- Rights ---
 
 is(answer_as($node, 'boss', q{SELECT * FROM cc_import(answer(element('BOSS')))}), 'BOSS|paid', 'a member of the owner may import');
 is(as_shop(q{SELECT who FROM paid; SELECT imported_by FROM cc_import_log}), "shop\nboss",
@@ -41,7 +41,7 @@ like(answer_as($node, 'boss', q{DO $$BEGIN PERFORM cc_import(answer(element('X')
 for my $role ('proxy', 'mallory')
 {
 	like(answer_as($node, $role, q{SELECT * FROM cc_import('{"status": "success", "result": []}')}),
-		qr/ERROR:  42501: only the owner of the tables/, "$role may not, even with EXECUTE");
+		qr/ERROR:  42501: must be owner of the tables/, "$role may not, even with EXECUTE");
 }
 as_shop(q{CREATE FUNCTION import(answer jsonb) RETURNS SETOF text LANGUAGE sql SECURITY DEFINER SET search_path = public
 	AS 'SELECT outcome FROM cc_import(answer)'});
@@ -50,7 +50,7 @@ like(answer_as($node, undef, q{SELECT * FROM cc_import(answer(element('SUPER')))
 	'a superuser is refused');
 is(answer_as($node, undef, q{SET ROLE shop; SELECT * FROM cc_import(answer(element('SUPER')))}), 'SUPER|paid', 'and may SET ROLE');
 
-# Names that mallory made come before those of the shop
+# Names that mallory created are found before those of the shop
 answer_as($node, 'mallory', q{CREATE SCHEMA mallory; GRANT USAGE ON SCHEMA mallory TO PUBLIC;
 	CREATE TABLE mallory.paid (invoice_id text, who text); GRANT ALL ON mallory.paid TO PUBLIC;
 	CREATE TABLE mallory.cc_import_log (id bigint); GRANT ALL ON mallory.cc_import_log TO PUBLIC});
@@ -58,7 +58,7 @@ is(answer_as($node, 'boss', q{SET search_path = mallory, public; SELECT outcome 
 	SELECT count(*) FROM mallory.paid; SELECT count(*) FROM mallory.cc_import_log; SHOW search_path}),
 	"paid\n0\n0\nmallory, public", 'no name resolves by the search_path of the caller, which stays');
 
-# A table that was there before cc_setup() made its own
+# A table that existed before cc_setup() made its own
 like(answer_as($node, undef, q{BEGIN; ALTER TABLE cc_import_log RENAME TO old_log; GRANT SELECT ON old_log TO mallory; SET ROLE mallory;
 	CREATE TABLE public.cc_import_log (LIKE public.old_log); GRANT ALL ON public.cc_import_log TO PUBLIC; SET ROLE shop;
 	SELECT * FROM cc_import(answer(element('BAIT'))); ROLLBACK}),
@@ -67,12 +67,12 @@ like(answer_as($node, undef, q{BEGIN; ALTER TABLE cc_import_log RENAME TO old_lo
 like(as_shop(q{BEGIN; DROP TABLE cc_import_log; SELECT * FROM cc_import(answer(element('GONE'))); ROLLBACK}),
 	qr/ERROR:  42P01: .*cc_import_log/, 'a missing one is said');
 like(as_shop(q{BEGIN; ALTER TABLE cc_invoice DROP expected_at; SELECT * FROM cc_import(answer(element('OLD'))); ROLLBACK}),
-	qr/ERROR:  55000: the tables are of an earlier version\n.*cc_setup/, 'so are tables of an earlier version');
+	qr/ERROR:  55000: the tables of cryptocloud_postback are of an earlier version\n.*cc_setup/, 'so are tables of an earlier version');
 like(as_shop(q{CREATE RULE skip AS ON INSERT TO cc_import_log DO INSTEAD NOTHING; SELECT * FROM cc_import(answer(element('SKIP')));
 	DROP RULE skip ON cc_import_log; SELECT 'made', count(*) FROM cc_invoice WHERE invoice_id = 'SKIP'}),
 	qr/ERROR:  09000: an import was not recorded\n(?:.*\n)*made\|0/, 'nothing is imported without evidence');
 
-# --- Beside deliveries ---
+# --- During deliveries ---
 
 my ($one, $two) = map { session($node, 'postgres', 'shop') } 1 .. 2;
 ask($one, 'BEGIN;');
@@ -90,7 +90,7 @@ is(ask($two, q{SELECT deliver(body(token('WAIT'), '{"invoice_id": "WAIT", "order
 ask($one, 'COMMIT;');
 is(as_shop(q{SELECT cc_apply(); SELECT count(*) FROM paid WHERE invoice_id = 'WAIT'}), "1\n1", 'and is applied later, the order once');
 
-# Two of the same in opposite order: a deadlock fails an element, not the import
+# The same two in opposite order: a deadlock fails an element, not the import
 my $all = q{SELECT count(*) FILTER (WHERE outcome IN ('paid', 'unchanged', 'failed')) FROM
 	cc_import(answer(VARIADIC ARRAY(SELECT element('M' || n) FROM generate_series(1, 50) AS n ORDER BY n %s)));};
 ask($_, q{RESET lock_timeout; SET deadlock_timeout = '50ms';}) for $one, $two;
@@ -100,21 +100,21 @@ is(ask($one, ''), '50', 'and the other');
 as_shop(sprintf $all, 'ASC');
 is(as_shop(q{SELECT count(*), count(DISTINCT invoice_id) FROM paid WHERE invoice_id ~ '^M\d'}), '50|50', 'each is paid once');
 
-# A timeout is the caller's: nothing of the call stays
+# A timeout is the caller's: the whole call is undone
 as_shop(q{CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN PERFORM pg_sleep(5); RETURN NULL; END$$;
 	CREATE TRIGGER slow AFTER INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id = 'SLOW') EXECUTE FUNCTION slow()});
 like(as_shop(q{SET statement_timeout = '200ms'; SELECT * FROM cc_import(answer(element('QUICK'), element('SLOW')));
 	RESET statement_timeout; SELECT 'stays', count(*) FROM cc_invoice WHERE invoice_id IN ('QUICK', 'SLOW')}),
 	qr/ERROR:  57014: .*\n(?:.*\n)*stays\|0/, 'statement_timeout undoes the call');
 
-# More than the locks that a transaction may take: the others fail, and can be tried again
+# More locks than a transaction may hold: the others fail, and can be tried again
 my $many = q{SELECT count(*) FILTER (WHERE outcome = 'paid') > 100, count(*) FILTER (WHERE outcome NOT IN ('paid', 'failed', 'unchanged'))
 	FROM cc_import(answer(VARIADIC ARRAY(SELECT element('L' || n) FROM generate_series(1, 3000) AS n)))};
 is(as_shop($many), 't|0', '3000 in one call');
 is(as_shop(q{SELECT DISTINCT error FROM cc_import_log WHERE outcome = 'failed' AND invoice_id ~ '^L\d'}),
-	'the transaction holds too many locks of invoices', 'and the log says so');
+	'the transaction has locked too many invoices', 'and the log says so');
 
-# NOTIFY, for what changed
+# NOTIFY for each change
 as_shop(q{UPDATE cc_project SET notify = true});
 my $notified = answer_as($node, 'shop', q{LISTEN cc_invoice; SELECT outcome FROM cc_import(answer(element('NOTE'), element('NOTE')))});
 is(scalar(() = $notified =~ /"invoice_id" : "NOTE"/g), 1, 'NOTIFY for an element that changed something') or diag($notified);
@@ -131,7 +131,7 @@ like($log, qr/LOG:  cryptocloud_postback: invoice "BUSY" of project "default" wa
 my $chapter = Chapter->new("$FindBin::RealBin/../../docs/operations.md");
 my ($create, $overdue, $one_invoice, $list, $look, $correct, $delete) = $chapter->blocks('Reconcile');
 
-# A curl that answers as the service does, by what it is asked for, and writes down how it was called
+# A curl that answers like the service, according to the request, and records how it was called
 my $folder = PostgreSQL::Test::Utils::tempdir();
 my $curl = q{#!/usr/bin/perl
 	use strict; use warnings;
@@ -170,7 +170,7 @@ my @calls = split /\n/, slurp_file("$folder/calls");
 is(scalar @calls, 5, 'docs: three calls of info, two of list');
 is(scalar(grep { /-H \@api-key/ } @calls), 5, 'docs: with the key in a file');
 as_shop(q{SELECT count(*) FROM cc_import('{"status": "success", "result": ["ok"]}')});
-like(run_block($look), qr/\|shop\|default\|\|invalid\|the element is no object/, 'docs: what needs attention');
+like(run_block($look), qr/\|shop\|default\|\|invalid\|the element is not an object/, 'docs: what needs attention');
 as_shop(q{UPDATE cc_invoice SET expected_at = NULL, amount_to_pay = 5 WHERE invoice_id = 'DOCS0001'});
 my $again = q{SELECT * FROM cc_import(answer(element('DOCS0001',
 	'{"order_id": "ORDER_93223", "amount_paid": 0.000113, "amount_to_pay": 0.000113}')))};

@@ -1,6 +1,6 @@
-# The jsonb that the extension writes is byte for byte the one that PostgreSQL's own parser makes of the same body, and both
-# accept the same bodies: on the vectors, on what fuzzing found, and on random JSON, valid and not. With
-# CC_CORPUS=folder on each file in that folder too, such as build/fuzz/corpus/json.
+# The jsonb of the extension equals byte for byte that of PostgreSQL's own parser, and both accept the same bodies: the vectors,
+# the results of fuzzing, and random JSON, valid or not. With CC_CORPUS=folder also each file in that folder, such as
+# build/fuzz/corpus/json.
 use strict;
 use warnings;
 use Cwd;
@@ -41,7 +41,7 @@ sub random_value
 	return one_of('null', 'true', 'false') if $kind < 1;
 	return random_number() if $kind < 4;
 	return random_string() if $kind < 6;
-	# Now and then enough children that offsets are stored among the lengths
+	# Sometimes enough children that offsets are stored among the lengths
 	my $size = rand() < 0.1 && $depth < 2 ? 30 + int rand 100 : int rand 4;
 	return '[' . join(one_of(',', ' , '), map { random_value($depth + 1) } 1 .. $size) . ']' if $kind < 7.5;
 	return random_object($depth, $size);
@@ -93,9 +93,9 @@ push @bodies, map { '{' . join(',', map { "\"$_\":$_" } 1 .. $_) . '}' } 0 .. 20
 push @bodies, map { '{"a":[' . join(',', 1 .. $_) . ']}' } 0 .. 200;
 push @bodies, map { "{\"a\":$_}" } map { ($_, "-$_") } ('9' x 399, '9' x 400, '0.' . '3' x 399, '0.' . '3' x 400, '1e399', '1e-400', '0e399', '0.0e-399', '9' x 400 . '.' . '9' x 400);
 
-# --- What PostgreSQL and the extension make of each ---
+# --- The results of PostgreSQL and of the extension ---
 
-# How deep it is nested, if it is valid
+# The depth of nesting, if it is valid
 sub nesting
 {
 	my ($body) = @_;
@@ -132,7 +132,7 @@ $node->safe_psql('postgres', qq{
 	UPDATE body SET ours = ours(text), theirs = theirs(text) WHERE text IS NOT NULL;
 });
 
-# Numbers beyond 400 digits on either side become strings in ours, and may be no jsonb at all in theirs.
+# Numbers beyond 400 digits on either side become strings in the extension, and PostgreSQL may refuse them.
 sub has_long_number
 {
 	my ($body) = @_;
@@ -169,7 +169,7 @@ none('and no deeper', 'ours IS NOT NULL AND nesting > 64');
 none('both are the same, byte for byte', 'stored(ours) <> stored(theirs) AND id NOT IN (SELECT id FROM long)');
 none('the bytea form reads the same', q{ours IS NOT NULL AND stored(cc_parse_postback(bytes, 'application/json')) <> stored(ours)});
 
-# What jsonb itself cannot hold, but as a string.
+# jsonb cannot hold these numbers, so they become strings.
 is($node->safe_psql('postgres', q{SELECT cc_parse_postback('{"zero":[0e2147483647,-0.0E+99999999999999999999],"large":[1e400,1e99999999999999999999],"small":1e-131072}', '')}),
 	'{"zero": [0, 0], "large": ["1e400", "1e99999999999999999999"], "small": "1e-131072"}', 'a number of any size is no error');
 
@@ -191,7 +191,7 @@ $node->safe_psql('postgres', qq{CREATE TABLE form (form text, json jsonb); COPY 
 is($node->safe_psql('postgres', q{SELECT count(*) FROM form WHERE stored(cc_parse_postback(form, 'application/x-www-form-urlencoded')) = stored(json)}),
 	scalar @forms, 'forms: what jsonb makes of the same pairs, byte for byte');
 
-# --- Claims, and invoice_info in the pipeline: made by the same code, from elsewhere ---
+# --- Claims, and invoice_info in the pipeline: the same code with other callers ---
 
 is($node->safe_psql('postgres', q{
 	WITH token AS (
@@ -206,7 +206,7 @@ $node->safe_psql('postgres', q~
 	SELECT format('{"status":"success","invoice_id":"J%s","amount_crypto":1,"currency":"BNB","token":"%s","invoice_info":%s}',
 	              id, cc_sign_token(jsonb_build_object('id', 'J' || id, 'exp', 4102444800), 's3cret'), ours)
 	  FROM body WHERE ours IS NOT NULL AND nesting < 64 AND id % 10 = 0~);
-# A transaction settles only so many
+# A transaction settles only a limited number
 $node->safe_psql('postgres', 'CALL cc_work()');
 is($node->safe_psql('postgres', q~
 	SELECT count(*) > 300, count(*) FILTER (WHERE i.info IS NULL OR stored(i.info) <> stored(b.ours))
@@ -214,7 +214,7 @@ is($node->safe_psql('postgres', q~
 	 WHERE b.ours IS NOT NULL AND b.nesting < 64 AND b.id % 10 = 0~),
 	't|0', 'invoice_info in the pipeline is the same, byte for byte');
 
-# --- Nothing that arrives is an error ---
+# --- No body raises an error ---
 
 is($node->safe_psql('postgres', q~
 	SELECT count(*) FILTER (WHERE p.verified IS NULL OR r.http_status IS NULL)

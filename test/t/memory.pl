@@ -1,5 +1,5 @@
-# Verifications, accepted, rejected and with an error, leave no memory behind: the backend is no larger after many of them.
-# A million with CC_MEMORY_TEST_COUNT=1000000.
+# Verifications (accepted, rejected and with an error) do not leak memory: the backend is no larger after many of them. A million
+# with CC_MEMORY_TEST_COUNT=1000000.
 use strict;
 use warnings;
 use FindBin;

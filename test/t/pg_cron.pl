@@ -16,7 +16,7 @@ shared_preload_libraries = 'pg_cron'
 cron.database_name = 'postgres'
 cron.host = '/tmp'
 });
-# It connects as any client does; the folder of the socket is known only now.
+# It connects like any client; the folder of the socket is known only now.
 $node->append_conf('postgresql.conf', "cron.host = '" . $node->host . "'");
 $node->restart;
 sign_postbacks($node, 'shop');

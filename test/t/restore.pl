@@ -1,5 +1,5 @@
-# Each way of restoring: whole, in parallel, by section, rows alone, by an owner who is no superuser, without secrets; and a failover
-# to a logical subscriber. What was spent stays spent, nothing is received twice, and no trigger of the merchant's fires.
+# Each way to restore: whole, in parallel, by section, data only, by an owner who is not a superuser, without secrets; and a
+# failover to a logical subscriber. Spent tokens stay spent, nothing is received twice, and no trigger of the merchant's fires.
 use strict;
 use warnings;
 use FindBin;
@@ -57,7 +57,7 @@ sub is_restored
 	is(answer_as($node, 'shop', $_, $name), answer_as($node, 'shop', $_), "$name: $_") for @queries;
 	return;
 }
-# The functions of sign_postbacks, with what they were given
+# The functions of sign_postbacks, with their arguments
 my $functions = $node->safe_psql('postgres',
 	q{SELECT string_agg(pg_get_functiondef(oid), '; ') FROM pg_proc WHERE proname IN ('token', 'body', 'deliver')
 		AND pronamespace = 'public'::regnamespace});
@@ -96,26 +96,26 @@ $node->command_ok([ 'pg_restore', '--exit-on-error', "--section=$_", '-d', $wher
 is_restored('section', @rows, 'SELECT * FROM fired');
 goes_on('section', 'A B L');
 
-# Rows alone, with triggers at work: refused
+# Data only, with enabled triggers: refused
 $where = make_shop('refused');
 my @tables = map { ('-t', $_) } qw(cc_project cc_inbox cc_invoice);
 my ($out, $err) = run_command([ 'pg_restore', '--single-transaction', '--data-only', @tables, '-d', $where, $custom ]);
-like($err, qr/column "received_at" of "cc_inbox" cannot be inserted: its trigger fills it in/, 'rows alone, with triggers: refused');
-like($err, qr/HINT:  To restore rows, disable triggers: use pg_restore or pg_dump with --disable-triggers\./, 'with a hint');
+like($err, qr/column "received_at" of "cc_inbox" cannot be inserted because its trigger fills it in/, 'rows alone, with triggers: refused');
+like($err, qr/HINT:  To restore rows, use pg_restore or pg_dump with --disable-triggers\./, 'with a hint');
 is(answer_as($node, 'shop', 'SELECT (SELECT count(*) FROM cc_inbox), (SELECT count(*) FROM cc_invoice), (SELECT count(*) FROM fired)',
 	'refused'),
 	'0|0|0', 'and nothing is rewritten');
 run_command([ 'pg_restore', '--data-only', @tables, '-d', $where, $custom ]);
 is(answer_as($node, 'shop', 'SELECT count(*) FROM cc_inbox', 'refused'), '0', 'not without --single-transaction either');
 
-# Rows alone, with --disable-triggers, which takes a superuser
+# Data only, with --disable-triggers, which needs a superuser
 make_shop('disabled');
 $node->command_ok([ 'pg_restore', '--single-transaction', '--data-only', '--disable-triggers', '-d', $node->connstr('disabled'),
 	'-t', 'cc_project', '-t', 'cc_inbox', '-t', 'cc_invoice', '-t', 'cc_inbox_id_seq', $custom ], 'rows alone, with --disable-triggers');
 is_restored('disabled', @rows);
 goes_on('disabled', 'B L');
 
-# As the owner, who is no superuser: the triggers rest by hand. The sequence is left behind
+# As the owner, who is not a superuser: triggers are disabled by hand. The sequence stays behind
 $where = make_shop('by_hand');
 my $tables = 'cc_project, cc_inbox, cc_invoice';
 is(answer_as($node, 'shop', join('', map { "ALTER TABLE $_ DISABLE TRIGGER USER;" } split /, /, $tables), 'by_hand'), '',
@@ -126,13 +126,13 @@ is(answer_as($node, 'shop', join('', map { "ALTER TABLE $_ ENABLE TRIGGER USER;"
 is_restored('by_hand', @rows);
 like(answer_as($node, 'proxy', q{INSERT INTO cc_inbox (body) VALUES ('{}')}, 'by_hand'), qr/42501/, 'by hand: grants are not rows');
 like(answer_as($node, 'shop', q{INSERT INTO cc_inbox (body) VALUES ('{}')}, 'by_hand'),
-	qr/^ERROR:  23505: cc_inbox has a row with id 1 already\n.*\nHINT:  SELECT cc_setup\(\) sets it right/, 'the sequence is behind');
+	qr/^ERROR:  23505: cc_inbox already has a row with id 1\n.*\nHINT:  Run SELECT cc_setup\(\) to fix it\./, 'the sequence is behind');
 is(answer_as($node, 'shop', 'SELECT cc_setup()', 'by_hand'),
 	"NOTICE:  00000: cc_inbox: the sequence of the column id was behind the rows\n",
 	'cc_setup() fixes it');
 goes_on('by_hand', 'B L');
 
-# A dump without secrets: a project is made anew
+# A dump without secrets: the project is created again
 my $public = dump_to('without_secrets', '--exclude-table-data=cc_project');
 unlike(slurp_file($public), qr/^default\ts3cret|d3ferred/m, 'a dump without secrets');
 $where = make_database('without_secrets');
@@ -146,7 +146,7 @@ is(answer_as($node, 'shop', q{INSERT INTO cc_project (name, secret) VALUES ('def
 	'without_secrets'), '', 'the secrets are given anew');
 goes_on('without_secrets', 'A B L');
 
-# Failover to a logical subscriber: rows come without triggers, the sequence does not come
+# Failover to a logical subscriber: rows arrive without triggers, the sequence is not replicated
 my $copy = start_shop('subscriber');
 sign_postbacks($copy, 'shop');
 is(answer_as($copy, 'shop', "DELETE FROM cc_project; $merchant"), '', 'a subscriber');
@@ -162,7 +162,7 @@ is(answer_as($copy, 'shop', 'SELECT count(*) FROM fired'), '0', 'no trigger fire
 $copy->safe_psql('postgres', 'ALTER SUBSCRIPTION shop DISABLE; ALTER SUBSCRIPTION shop SET (slot_name = NONE); DROP SUBSCRIPTION shop');
 my $secret = $node->safe_psql('postgres', "SELECT body(token('S'), '{\"invoice_id\": \"S\"}')");
 like(answer_as($copy, 'proxy', "SELECT http_status FROM cc_receive('$secret', 'application/json')"),
-	qr/^ERROR:  23505: cc_inbox has a row with id 1 already/, 'failover: the sequence is behind, and the proxy answers 503');
+	qr/^ERROR:  23505: cc_inbox already has a row with id 1/, 'failover: the sequence is behind, and the proxy answers 503');
 is(answer_as($copy, 'shop', 'SELECT cc_setup()'), "NOTICE:  00000: cc_inbox: the sequence of the column id was behind the rows\n",
 	'cc_setup() fixes it');
 is(answer_as($copy, 'shop', "SELECT deliver('$secret'); SELECT deliver(body(token('T'), '{\"invoice_id\": \"T\"}')); 

@@ -1,4 +1,4 @@
-# cc_purge and cc_erase beside deliveries, cc_apply and each other; and the section Purge of docs/operations.md.
+# cc_purge and cc_erase during deliveries, cc_apply and each other; and the section Purge of docs/operations.md.
 use strict;
 use warnings;
 use FindBin;
@@ -27,7 +27,7 @@ query(q{
 	CREATE TRIGGER paid AFTER INSERT OR UPDATE OF paid_at ON cc_invoice
 		FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION paid()});
 
-# --- Whose rights ---
+# --- Rights ---
 
 like(answer_as($node, undef, q{SELECT cc_purge('1 day')}), qr/ERROR:  42501.*superuser must not call cc_purge/, 'a superuser is refused');
 like(answer_as($node, undef, q{SELECT cc_erase('A')}), qr/ERROR:  42501.*superuser must not call cc_erase/, 'by cc_erase as well');
@@ -35,7 +35,7 @@ like(answer_as($node, 'proxy', q{SELECT cc_purge('1 day')}), qr/ERROR:  42501/, 
 query('GRANT EXECUTE ON FUNCTION cc_purge(interval, integer), cc_erase(text, text) TO mallory');
 is(answer_as($node, 'mallory', q{SELECT cc_purge('1 day'), cc_erase('A')}), '0|0', 'who was granted it may, without rights on the tables');
 
-# --- A delivery does not wait for a purge that runs ---
+# --- A delivery does not wait for a running purge ---
 
 is(query(deliver(q{token('A')}, '{"invoice_id": "A"}') . deliver('token(NULL, 5)', '{"invoice_id": "B"}') . deliver(q{token('A')},
 	'{"invoice_id": "A"}') . deliver(q{token('X', 0, 'wrong')}, '{"invoice_id": "X"}')), "applied\napplied\nduplicate\nrejected/bad_signature",
@@ -54,13 +54,13 @@ ask($one, 'COMMIT;');
 is(ask($two, deliver(q{token('A')}, '{"invoice_id": "A"}') . 'COMMIT;'), 'pending', 'that does not see the purge keeps a resend for later');
 is(ask($two, $patient . 'SELECT cc_apply();'), '1', 'and cc_apply settles it');
 
-# --- A replay is refused for ever ---
+# --- A replay is always rejected ---
 
 is(query(deliver('token(NULL, 5)', '{"invoice_id": "B2", "order_id": "ANOTHER"}')), 'rejected/token_reused', 'a replay after the purge');
 is(query(deliver('token(NULL, 5)', '{"invoice_id": "B"}')), 'duplicate', 'the same message after the purge');
 is(query(q{SELECT cc_purge('1 day')}), '0', 'nothing is purged twice');
 
-# --- Beside cc_apply ---
+# --- During cc_apply ---
 
 query(q{UPDATE cc_project SET apply = 'deferred'});
 query(join '', map { deliver("token('L$_')", qq({"invoice_id": "L$_"})) } 1 .. 4);
@@ -110,7 +110,7 @@ is(query(q{SELECT count(*), count(DISTINCT invoice_id) FROM paid WHERE invoice_i
 is(query(q{SELECT count(*) FROM cc_inbox WHERE state NOT IN ('applied', 'duplicate', 'conflict', 'rejected')}), '0', 'nothing is left to wait');
 is(query(q{SELECT count(*) FROM cc_inbox WHERE state = 'conflict' AND body IS NULL}), '0', 'and conflicts have their bodies');
 
-# --- cc_erase beside a delivery ---
+# --- cc_erase during a delivery ---
 
 is(query(deliver(q{token('E')}, '{"invoice_id": "E", "invoice_info": {"address": "0xSECRET"}}')), 'applied', 'an invoice');
 is(ask($one, q{BEGIN; SELECT cc_erase('E');}), '2', 'is erased');

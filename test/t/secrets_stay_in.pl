@@ -1,5 +1,5 @@
-# Neither a secret nor a token gets out: not into the server's log at its most talkative, not into any message to a client, not into
-# NOTIFY, pg_stat_activity, the inbox's errors, statistics or any other view.
+# No secret and no token leaks: not into the server's log at its most verbose, a message to a client, NOTIFY, pg_stat_activity,
+# the inbox's errors, statistics or any other view.
 use strict;
 use warnings;
 use FindBin;
@@ -19,13 +19,13 @@ log_parameter_max_length = -1
 log_parameter_max_length_on_error = -1
 CONF
 
-# Secrets and bodies come by COPY, whose data no log shows: what is looked for is what the extension itself lets out.
+# Secrets and bodies arrive by COPY, whose data no log shows. So a leak can only come from the extension itself.
 my ($secret, $previous) = ('VERYSECRETKEY0123456789', 'PREVIOUSSECRETKEY0123456789');
 my $dir = PostgreSQL::Test::Utils::tempdir();
 append_to_file("$dir/secrets", "$secret\t$previous\n");
 my $output = '';
 
-# Runs statements, whether they succeed or not, and keeps all that comes back.
+# Runs statements, successful or not, and keeps all output.
 sub run
 {
 	my ($statements) = @_;
@@ -47,7 +47,7 @@ $node->safe_psql('postgres', q{
 });
 run("\\copy given FROM '$dir/secrets'");
 run(q{UPDATE cc_project SET secret = given.secret, previous_secret = given.previous, previous_secret_until = now() + interval '1 hour', notify = true FROM given});
-# The bodies are made inside, by a function that takes the secret from the table
+# A function that reads the secret from the table makes the bodies
 run(q{
 	INSERT INTO body SELECT name, cc_sample_postback(secret, format, name, expires_at => now() + ends)
 	  FROM given, (VALUES ('GOOD', 'application/json', interval '5 min'), ('FORM', 'application/x-www-form-urlencoded', '5 min'),
@@ -79,7 +79,7 @@ run($_) for
 run(q{SET statement_timeout = '1ms'; INSERT INTO cc_inbox (body) SELECT body FROM body, generate_series(1, 1000);});
 run('SET transaction_read_only = on; SELECT a.* FROM body, cc_receive(body, NULL) AS a;');
 run('VACUUM ANALYZE;');
-# Everything that can be looked at, but for the three columns that are made to hold them
+# All columns and views, except the three columns that hold them by design
 my $notified = ask($listener, 'SELECT 1;');
 like($notified, qr/cc_invoice.*GOOD/, 'NOTIFY names the invoice');
 my $views = $node->safe_psql('postgres', q{

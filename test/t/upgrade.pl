@@ -1,5 +1,5 @@
-# ALTER EXTENSION UPDATE and cc_setup() bring a database of 0.1.0, as its own library left it, to what a new one of this version
-# is. Rows and whatever the merchant added stay; spent tokens stay spent; no trigger of the merchant's fires.
+# ALTER EXTENSION UPDATE and cc_setup() turn a database of 0.1.0, written by its own library, into one that equals a new one of
+# this version. Rows and the merchant's changes stay; spent tokens stay spent; no trigger of the merchant's fires.
 use strict;
 use warnings;
 use FindBin;
@@ -13,14 +13,14 @@ my $pg_config = old_postgresql('upgrade-postgresql');
 my $node = old_node($pg_config, 'upgrade');
 my $as_shop = 'PGOPTIONS=-c role=shop';
 
-# A database of the role shop's; SQL in there as shop unless told otherwise.
+# A database of the role shop. Its SQL runs as shop unless said otherwise.
 sub make_database
 {
 	my ($name) = @_;
 	$node->safe_psql('postgres', "CREATE DATABASE $name OWNER shop TEMPLATE template0");
 	return;
 }
-# Lines of the one that the other has not
+# Lines of one that the other lacks
 sub only_in
 {
 	my ($one, $other) = @_;
@@ -66,8 +66,8 @@ is(shop('old', q{
 	COMMENT ON TABLE cc_invoice IS 'the owner''s words';
 }), '', 'the merchant\'s additions');
 
-# Bodies are kept to be sent again. Each has a token of its own, which ends at the same time as all others and names its invoice;
-# reused tokens are another body with the same token.
+# Bodies are kept to be sent again. Each has its own token, which ends at the same time as all others and names its invoice; a
+# reused token has another body.
 my $ends = time + 3000;
 is(shop('old', qq{
 	CREATE FUNCTION my_body(invoice text, n integer, fields jsonb DEFAULT '{}', secret text DEFAULT 's3cret') RETURNS text
@@ -121,7 +121,7 @@ my @data = (
 		has_table_privilege('accountant', 'cc_invoice', 'SELECT')},
 	q{SELECT col_description('cc_inbox'::regclass, attnum), obj_description('cc_invoice'::regclass) FROM pg_attribute
 		WHERE attrelid = 'cc_inbox'::regclass AND attname = 'error'});
-# A dump of 0.1.0 that is restored where only this version is
+# A dump of 0.1.0 that is restored where only this version is installed
 my $dump = $node->basedir . '/old.sql';
 $node->command_ok([ 'pg_dump', '--no-sync', '-f', $dump, $node->connstr('old') ], 'pg_dump of 0.1.0');
 lay_over($pg_config);
@@ -129,17 +129,18 @@ make_database('restored');
 $node->command_ok([ 'psql', '-XqAt', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump,
 	$node->connstr('restored') . ' user=shop' ], 'its restore into this version');
 is(answer_as($node, 'shop', q{SELECT my_delivery(my_body('W', 8))}, 'restored'), 'pending', 'restored: pending until cc_setup() ran');
-like(answer_as($node, 'shop', 'SELECT cc_setup()', 'restored'), qr/5 rows left/, 'restored: cc_setup()');
+like(answer_as($node, 'shop', 'SELECT cc_setup()', 'restored'), qr/removed from 5 rows/, 'restored: cc_setup()');
 
 is(shop('old', 'ALTER EXTENSION cryptocloud_postback UPDATE'), '', 'ALTER EXTENSION UPDATE by the owner, who is no superuser');
-# What comes before cc_setup() waits
+# Postbacks before cc_setup() wait
 is(deliver(qq{my_body('W', 8)}), 'pending', 'new SQL and library, old tables: pending');
 my %before = map { $_ => answer('old', $_) } @data;
 is(shop('old', 'SELECT cc_apply(); CALL cc_work()'), '0', 'and stays so');
 is(answer('old', $_), $before{$_}, "nothing else changed: $_") for @data;
 my $said = shop('old', 'SELECT cc_setup()');
-like($said, qr/^NOTICE:  00000: cc_inbox: from here on deliveries wait until the transaction ends
-NOTICE:  00000: cc_inbox: 5 rows left the digest of their token to the row that spent it/, 'cc_setup() says what it does to whole tables');
+like($said, qr/^NOTICE:  00000: cc_inbox: deliveries now wait until the transaction ends
+NOTICE:  00000: cc_inbox: the token digest was removed from 5 rows that did not spend the token/,
+	'cc_setup() says what it does to whole tables');
 like($said, qr/cc_inbox: building an index on \($_\)\n/, "also that it makes the index on $_")
 	for 'token_digest', 'invoice_id, project, content_digest, state';
 is(answer('old', $_), $before{$_}, "after cc_setup(): $_") for @data;
@@ -155,14 +156,14 @@ make_database('beforehand');
 $node->command_ok([ 'psql', '-XqAt', '-o', '/dev/null', '-v', 'ON_ERROR_STOP=1', '-f', $dump,
 	$node->connstr('beforehand') . ' user=shop' ], 'beforehand: restore');
 answer('beforehand', 'ALTER TABLE cc_inbox DISABLE TRIGGER USER');
-# Of cc_invoice: on a column that comes with this version
+# Of cc_invoice: on a column of this version
 is(shop('beforehand', $block{beforehand}), "NOTICE:  00000: cc_invoice: building an index on (received_at)\n",
 	'beforehand: cc_setup() has no word on the whole inbox');
 answer('beforehand', 'ALTER TABLE cc_inbox ENABLE TRIGGER USER; ALTER TABLE cc_inbox ENABLE ALWAYS TRIGGER my_always, DISABLE TRIGGER my_resting');
 is(answer('beforehand', $spent), answer('old', $spent), 'beforehand: the same rows spent the tokens');
 like(shop('restored', $block{upgrade}), qr/already installed/, 'the statements in short');
 
-# The same as a new database has, but for what is the merchant's
+# It equals a new database, except for the merchant's changes
 make_database('fresh');
 is(shop('fresh', "CREATE EXTENSION cryptocloud_postback; SELECT cc_setup(); SELECT extversion FROM pg_extension
 	WHERE extname LIKE 'crypto%'"),
@@ -211,7 +212,7 @@ for my $kind (sort keys %catalog)
 	is($beforehand, $old, "the same where it was done beforehand: $kind");
 }
 
-# cc_setup() again changes nothing and takes no lock but that of a reader, also beside pg_dump's
+# A second cc_setup() changes nothing and takes only a reader's lock, also beside pg_dump's
 my $state = q{SELECT 'pg_class', xmin, oid, 0 FROM pg_class UNION ALL SELECT 'pg_attribute', xmin, attrelid, attnum FROM pg_attribute
 	UNION ALL SELECT 'pg_description', xmin, objoid, objsubid FROM pg_description UNION ALL SELECT 'pg_trigger', xmin, oid, 0 FROM pg_trigger
 	UNION ALL SELECT 'pg_index', xmin, indexrelid, 0 FROM pg_index ORDER BY 1, 3, 4};
@@ -221,7 +222,7 @@ is(shop('old', qq{BEGIN; SELECT cc_setup();
 		AND mode <> 'AccessShareLock'; COMMIT}), '', 'cc_setup() again takes no lock');
 is(answer('old', $state), $catalogs, 'and changes nothing');
 
-# Spent tokens stay spent: the duplicates' too
+# Spent tokens stay spent, also those of duplicates
 is(deliver(q{my_body('A', 1)}), 'duplicate', 'the same token and content');
 is(deliver(q{my_body('A', 9)}), 'duplicate', 'a new token, the same content');
 is(deliver(qq{my_body('A', 1, $other)}), 'rejected/token_reused', 'a spent token');
@@ -235,7 +236,7 @@ is(deliver(q{my_body('R', 10)}), 'duplicate', 'and its content under a new token
 is(deliver(qq{my_body('R', 7, $other)}), 'rejected/token_reused', 'and another content');
 is(deliver(q{my_body('N', 11)}), 'applied', 'what is new is applied');
 
-# What waited or failed is settled, under today's triggers
+# Waiting and failed rows are settled, by today's triggers
 is(shop('old', 'TRUNCATE my_log; CREATE OR REPLACE FUNCTION my_trigger() RETURNS trigger LANGUAGE plpgsql AS
 	$$BEGIN INSERT INTO my_log VALUES (concat_ws(\' \', TG_TABLE_NAME, TG_NAME, TG_OP)); RETURN NEW; END$$;
 	SELECT cc_apply(); SELECT line, count(*) FROM my_log WHERE line ~ \'invoice\' GROUP BY 1'), "3\ncc_invoice my_trigger INSERT|3",

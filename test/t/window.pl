@@ -1,5 +1,5 @@
-# No outage: while clients deliver all the time, a newer library is installed over 0.1.0, the extension is updated and cc_setup()
-# runs. Each postback is answered 200 and kept, none counts twice, and the log says what to run. And the way back.
+# No outage: while clients deliver all the time, a newer library replaces 0.1.0, the extension is updated and cc_setup() runs.
+# Each postback is answered 200 and kept, none counts twice, and the log says what to run. Then the way back.
 use strict;
 use warnings;
 use FindBin;
@@ -34,8 +34,8 @@ is(answer_as($node, 'shop', qq{
 			expires_at => to_timestamp($ends))\$\$;
 }), '', '0.1.0');
 
-# A client: psql with a script that delivers one body after the other and tries each once more when it fails. Every fifth delivery
-# of one that reconnects is in a new session.
+# A client: psql with a script that delivers one body after another and retries each once if it fails. A client that reconnects
+# uses a new session for every fifth delivery.
 my %call = (
 	text => q{SELECT http_status FROM cc_receive(body('%1$s', %2$d), 'application/json') \gset},
 	bytea => q{SELECT http_status FROM cc_receive(convert_to(body('%1$s', %2$d), 'UTF8'), 'application/json') \gset},
@@ -75,7 +75,7 @@ sub until_more { return until_count($_[0], count($_[0]) + $_[1]) }
 my $is_old = q{body ~ '"invoice_id": "old'};
 my $is_new = q{body ~ '"invoice_id": "new'};
 
-# Deliveries that are on their way when ALTER EXTENSION commits: the first one holds the invoice, the second one waits for it
+# Deliveries in progress when ALTER EXTENSION commits: the first one has locked the invoice, the second one waits for it
 my ($first, $second) = map { session($node, 'postgres', 'proxy') } 1 .. 2;
 sub held
 {
@@ -91,7 +91,7 @@ start_client('oldbytea', 'bytea');
 start_client('oldinsert', 'insert');
 until_count("$is_old AND state = 'applied'", 300);
 
-# 1. A newer library; sessions that have the old one loaded go on with it
+# 1. A newer library; sessions that have loaded the old one continue with it
 lay_over($pg_config);
 start_client('newtext', 'text');
 start_client('newinsert', 'insert');
@@ -118,11 +118,11 @@ my $pending = count(q{state = 'pending'});
 until_more("$is_new AND state = 'pending'", 100);
 
 # 3. cc_setup() under load
-like(answer_as($node, 'shop', 'SELECT cc_setup()'), qr/left the digest/, 'cc_setup()');
+like(answer_as($node, 'shop', 'SELECT cc_setup()'), qr/token digest was removed/, 'cc_setup()');
 until_more("$is_old AND state = 'applied'", 100);
 until_more("$is_new AND state = 'applied'", 100);
 
-# 4. What waits is settled under load, and after it
+# 4. Waiting rows are settled under load, and after it
 is(answer_as($node, 'shop', 'CALL cc_work()'), '', 'cc_work()');
 append_to_file($stop, '');
 $_->{run}->finish for values %clients;
@@ -164,7 +164,7 @@ like($log, qr/HINT:  Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_
 unlike($log, qr/no usable index/, 'no delivery reads a whole table');
 unlike($log, qr/PANIC|terminated by signal/, 'nothing crashes');
 
-# The way back. 0.1.0 laid over: the SQL of 0.2.0 goes on with its own library
+# The way back. 0.1.0 is installed over it: the SQL of 0.2.0 continues with its own library
 lay_over($pg_config, '0.1.0');
 my @body = map { $node->safe_psql('postgres', "SELECT quote_literal(body('back', $_))") } 0 .. 3;
 sub receive { return "SELECT http_status FROM cc_receive($body[$_[0]], 'application/json');" }
@@ -172,7 +172,7 @@ sub deliver { return answer_as($node, 'proxy', receive($_[0])) }
 my $session = session($node, 'postgres', 'proxy');
 is(ask($session, receive(1)), '200', '0.1.0 over 0.2.0: no harm');
 is(count(q{state = 'applied' AND body ~ '"back-1"'}), '1', 'it is applied');
-# 0.2.0 taken away, as by a downgrade of the package
+# 0.2.0 is removed, as by a downgrade of the package
 my $library = `$pg_config --pkglibdir`;
 chomp $library;
 rename "$library/cryptocloud_postback-0.2.0.so", "$library/kept" or die $!;

@@ -17,7 +17,7 @@ std::string Digits(const Decimal& decimal) {
   return buffer.c_str();
 }
 
-// "id status order currency amount", or what is wrong. An absent text is -.
+// "id status order currency amount", or the fault. An absent text is -.
 std::string Read(std::string_view json) {
   const ExactWorkspace workspace = ExactWorkspace::ForJson(json.size());
   Document document;
@@ -29,7 +29,7 @@ std::string Read(std::string_view json) {
          ' ' + Digits(invoice.amount_crypto);
 }
 
-// A paid invoice of which these members are others; of a member that comes twice the last one counts.
+// A paid invoice with these members changed. If a member comes twice, the last one counts.
 std::string ReadWith(std::string_view members) {
   return Read(R"({"uuid":"INV-A1","status":"paid","invoice_status":"success","order_id":"O1",)"
               R"("currency":{"code":"USDT","fullcode":"USDT_TRC20"},)"

@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::string_view kAlphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
 
-// False if refused. `out` is exactly as large as promised.
+// Returns false if refused. `out` has exactly the promised size.
 bool Decode(std::string_view text, std::string& out) {
   const auto buffer = std::make_unique<char[]>(Base64UrlDecodedSize(text.size()));
   if (!Base64UrlDecode(ExactText(text).view(), buffer.get())) return false;
@@ -55,7 +55,7 @@ TEST(Base64Url, RefusesEveryCharacterOutsideTheAlphabetAtEveryPlace) {
       for (std::size_t at = 0; at < size; ++at) {
         std::string text(size, 'A');
         text[at] = static_cast<char>(c);
-        // The last character of a group that is not full has bits that must be 0.
+        // The last character of an incomplete group has bits that must be 0.
         if (is_letter && at + 1 == size && size % 4 != 0) continue;
         EXPECT_EQ(IsDecodable(text), is_letter) << c << " at " << at << " of " << size;
       }

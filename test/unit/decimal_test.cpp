@@ -77,7 +77,7 @@ TEST(Decimal, AnExponentBeyondAllBoundsIsSaturatedNotWrapped) {
   }
 }
 
-// numeric takes no exponent beyond about 10^9, not even of 0.
+// numeric accepts no exponent beyond about 10^9, not even for 0.
 TEST(Decimal, ZeroHasNoPositiveExponent) {
   for (const char* const text : {"0e1", "0E+99999", "-0e2147483647", "0e99999999999999999999", "0.00e99999999999999999999"}) {
     const Decimal decimal = Parse(text);

@@ -1,6 +1,6 @@
-// OpenSSL and malloc failing at each call: never a wrong verdict, and the next call works.
+// OpenSSL and malloc fail at each call in turn: never a wrong result, and the next call works.
 //
-// A program of its own: the linker puts the functions below between the core and what it calls (--wrap, see Makefile).
+// A separate program: the linker puts the functions below between the core and what it calls (--wrap, see Makefile).
 #include <gtest/gtest.h>
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -17,7 +17,7 @@ extern "C" void* __real_realloc(void* old, std::size_t size);
 
 namespace {
 
-// Which call is to fail, counted from 1; 0: none.
+// The call that fails, counted from 1; 0: none.
 int fail_openssl_at = 0, openssl_calls = 0;
 bool IsToFail() { return ++openssl_calls == fail_openssl_at; }
 
@@ -59,7 +59,7 @@ WRAP(int, EVP_Digest,
      (const void* data, std::size_t size, unsigned char* out, unsigned* written, const EVP_MD* type, ENGINE* engine),
      (data, size, out, written, type, engine), 0)
 
-// The test's own allocations come through here too; only those between two readings of the counter are looked at.
+// The test's own allocations come through here too; only those between two readings of the counter count.
 #define COUNT(result, name, parameters, arguments) \
   result __real_##name parameters;                 \
   result __wrap_##name parameters {                \
@@ -100,7 +100,7 @@ class Faults : public testing::Test {
   }
 };
 
-// Calls `compute` with the first, second, ... call into OpenSSL failing, until it needs no more calls.
+// Calls `compute` with the first, second, ... call into OpenSSL failing, until no call is left.
 template <typename Compute>
 int FailEachCall(Compute compute) {
   for (int call = 1;; ++call) {
@@ -163,7 +163,7 @@ TEST_F(Faults, EachCallWhenTheKeyChanges) {
     const int needed = openssl_calls;
     EXPECT_EQ(outcome, needed >= call ? Outcome::kCryptoFailed : Outcome::kVerified) << call;
     fail_openssl_at = 0;
-    // Neither key may be taken for the other after a failure half way.
+    // Neither key may be mistaken for the other after a failure in between.
     EXPECT_EQ(Verify(hmac, honest), Outcome::kVerified);
     EXPECT_EQ(Verify(hmac, other), Outcome::kRejected);
     EXPECT_EQ(Verify(hmac, other, "another"), Outcome::kVerified);
@@ -203,7 +203,7 @@ TEST_F(Faults, EachCallOfADigest) {
   EXPECT_TRUE(ComputeSha256("abc", digest));
 }
 
-// The digest's method is fetched once a process: a failure then must not be for ever. Run in a process of its own.
+// The digest's method is fetched once per process: a failure then must not be permanent. Runs in a process of its own.
 using FaultsDeathTest = Faults;
 TEST_F(FaultsDeathTest, AFirstDigestThatFailsDoesNotSpoilTheNext) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
@@ -218,7 +218,7 @@ TEST_F(FaultsDeathTest, AFirstDigestThatFailsDoesNotSpoilTheNext) {
       testing::ExitedWithCode(0), "");
 }
 
-// Each allocation within OpenSSL in turn, from the very first on.
+// Each allocation within OpenSSL in turn, from the very first.
 TEST_F(Faults, EachAllocationOfOpenSsl) {
   ASSERT_EQ(allocator_is_ours, 1);
   const std::string honest = HonestToken(), forged = Sign(kHeader, kClaims, "another");
@@ -241,12 +241,12 @@ TEST_F(Faults, EachAllocationOfOpenSsl) {
 
 TEST_F(FaultsDeathTest, EachAllocationOfOpenSslWhenItStarts) {
   GTEST_FLAG_SET(death_test_style, "threadsafe");
-  // What fails while OpenSSL sets itself up may leave it unusable in this process: no later verification works then.
-  // What counts is that none gives a wrong verdict.
+  // A failure while OpenSSL initializes itself may leave it unusable in this process, so no later verification works. But none
+  // gives a wrong result.
   for (const int at : {1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987})
     EXPECT_EXIT(
         {
-          // Made beforehand: support.hpp would use OpenSSL.
+          // Made beforehand, because support.hpp would use OpenSSL.
           constexpr std::string_view kForged =
               "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.eyJpZCI6IklMUkFKRTFRIiwiZXhwIjoxNzY5NTA5NzAwfQ."
               "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -261,7 +261,7 @@ TEST_F(FaultsDeathTest, EachAllocationOfOpenSslWhenItStarts) {
         << at;
 }
 
-// All memory is the caller's: what cannot be allocated cannot fail. RapidJSON would allocate, were it not told otherwise.
+// All memory is the caller's, so no allocation can fail. RapidJSON would allocate without FixedAllocator.
 TEST_F(Faults, TheCoreAllocatesNothing) {
   std::string deep =
       R"({"status":"success","invoice_id":"ILRAJE1Q","amount_crypto":1e30,"currency":"BNB","order_id":"x\u00e9","x":[1e400,"\ud83d\ude00"],"y":)";

@@ -56,7 +56,7 @@ TEST(Hmac, AKeptKeyGivesTheSameDigests) {
       for (int again = 0; again < 3; ++again) EXPECT_EQ(Hex(Compute(hmac, vector.key, vector.message)), vector.digest);
 }
 
-// Keys up to 256 bytes are kept, longer ones set anew; keys of one length and keys that begin alike must not be mixed up.
+// Keys up to 256 bytes are kept, longer ones set again. Keys of one length, or with a common beginning, must not be mixed up.
 TEST(Hmac, KeysOfAllLengthsInTurnAreNeverMixedUp) {
   HmacSha256 hmac;
   for (std::size_t size = 1; size < 600; ++size) {

@@ -63,7 +63,7 @@ bool IsList(std::string_view json) {
   return IsTextList(value.document, value.node());
 }
 
-// The column's name and value for each that is there.
+// The column's name and value for each value.
 std::string Columns(std::string_view json) {
   const Value value(json);
   const InvoiceInfo info = ReadInvoiceInfo(value.document, value.node());

@@ -8,7 +8,7 @@
 namespace cc::test {
 namespace {
 
-// The text as compact JSON, or "refused". Like the body's reader it checks that the text is UTF-8 first.
+// The text as compact JSON, or "refused". Like the reader of bodies it first checks that the text is UTF-8.
 std::string Read(std::string_view json) {
   const ExactText text(json);
   const ExactWorkspace workspace = ExactWorkspace::ForJson(json.size());
@@ -222,7 +222,7 @@ TEST(Json, StringsOfEveryLengthAndAlignmentComeBack) {
     }
 }
 
-// What takes the most nodes for its length, at the edge of the capacity.
+// The text that takes the most nodes for its length, at the limit of the capacity.
 TEST(Json, TheDensestTextsFitTheCapacity) {
   for (std::size_t count = 1; count < 300; ++count)
     for (const char* const element : {"0,", "[],", "{},", "\"\",", "{\"\":0},", "[0],", "[[[[]]]],"}) {
@@ -247,7 +247,7 @@ TEST(Json, ATextCutAnywhereIsRefused) {
   EXPECT_NE(Read(json), "refused");
 }
 
-// 1e400 makes the parser look at the numbers by itself: see MaskNumbers.
+// 1e400 makes the parser scan the numbers itself: see MaskNumbers.
 TEST(Json, ANumberTooBigHidesNoSyntaxErrorOfAnother) {
   for (const char* const number :
        {"1.-1", "--1", "1.-0", "-1.-1", "1e-1", "1e--1", "1.e5", "1E+", "01", "1-1", "1.5.5", "-", "1e5e5", ".5", "+1", "1 2"}) {

@@ -1,4 +1,4 @@
-// Every row of the table of reasons, one below its edge, at it and one above, for JSON and for forms.
+// Every row of the table of reasons, with a case just below, at and just above its limit, for JSON and for forms.
 #include "core/postback.hpp"
 
 #include <gtest/gtest.h>
@@ -13,7 +13,7 @@ namespace {
 
 std::string Name(Reason reason) { return reason == Reason::kVerified ? "verified" : ReasonWord(reason); }
 
-// A verified body and all that its verdict points into.
+// A verified body with everything that its result points into.
 class Verification {
  public:
   Verification(std::string_view body, std::string_view content_type, bool is_utf8 = false)
@@ -43,7 +43,7 @@ class Verification {
 
 std::string Verify(std::string_view body, std::string_view content_type) { return Name(Verification(body, content_type).reason); }
 
-// --- Bodies: the honest one, with one member changed, left out or added ---
+// --- Bodies: an honest one, with one member changed, removed or added ---
 
 using Members = std::vector<std::pair<std::string, std::string>>;  // names and values, raw
 
@@ -266,7 +266,7 @@ TEST(UnsupportedContentType, TheTypeSaysHowToReadNotTheBody) {
   ExpectJson("invalid_json", ToForm(HonestForm()));
 }
 
-// --- invalid_json; json_test.cpp has what is malformed ---
+// --- invalid_json; json_test.cpp has malformed texts ---
 
 TEST(InvalidJson, MalformedOrNoObject) {
   for (const char* const body : {"[]", "null", "1", "\"x\"", "{", "{}x", "{\"a\":1,}", "x"}) ExpectJson("invalid_json", body);

@@ -1,4 +1,4 @@
-// Reasons, states and HTTP answers. The status of each reason stands in README.md, and test/t/readme.pl compares.
+// Reasons, states and HTTP answers. README.md lists the status of each reason, and test/t/readme.pl compares.
 #include "core/reason.hpp"
 
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-// The rules of the contract, in its own order.
+// The rules of the contract, in its order.
 #include "core/rules.hpp"
 
 #include <gtest/gtest.h>
@@ -124,7 +124,7 @@ TEST(Payment, ComparesWhatIsPaidWithWhatIsToPay) {
   EXPECT_STREQ(PaymentWord(1), "over");
 }
 
-// --- What contradicts what is known ---
+// --- What contradicts the invoice ---
 
 TEST(Contradiction, IsAnotherOrderAtAnyTime) {
   EXPECT_EQ(FindContradiction(false, true, false, false), Contradiction::kOrderId);

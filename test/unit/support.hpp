@@ -1,4 +1,4 @@
-// What the unit tests and the fuzz targets share: workspaces without a byte to spare, signed tokens, and a look at a Document.
+// Shared by the unit tests and the fuzz targets: workspaces without a spare byte, signed tokens, and a printer of Documents.
 #pragma once
 
 #include <openssl/evp.h>

@@ -1,4 +1,4 @@
-// The attacks on the token, one by one. The fuzz target test/fuzz/token.cpp looks for those that nobody thought of.
+// The attacks on the token, one by one. The fuzz target test/fuzz/token.cpp looks for unknown ones.
 #include "core/token.hpp"
 
 #include <gtest/gtest.h>
@@ -37,7 +37,7 @@ Reason CheckClaims(std::string_view claims) { return Check(Sign(kHeader, claims)
 
 std::string Name(Reason reason) { return reason == Reason::kVerified ? "verified" : ReasonWord(reason); }
 
-// A header, signed with the secret whatever it says, and what is to come of it.
+// A header, signed with the secret whatever it says, and the expected result.
 void ExpectHeaders(Reason expected, const std::vector<std::string>& headers) {
   for (const std::string& header : headers) EXPECT_EQ(Name(Check(Sign(header, kClaims))), Name(expected)) << header;
 }
@@ -172,7 +172,7 @@ TEST(Token, AsManyMembersAsATokenCanHoldAreCompared) {
 
 TEST(Token, TheLongestOneVerifies) {
   for (const std::size_t size : {4095U, 4096U}) {
-    // Header 36 characters, signature 43, two dots: what is left is the claims' part.
+    // Header 36 characters, signature 43, two dots: the rest is the part of the claims.
     const std::size_t claims_part = size - 81;
     const std::size_t claims_size = claims_part * 3 / 4;
     std::string claims = R"({"exp":1769509700,"x":")";
@@ -247,7 +247,7 @@ TEST(Token, AKeyThatItBringsAlongIsIgnored) {
        R"({"alg":"HS256","jku":"https://attacker.example/keys"})", R"({"alg":"HS256","jwk":{"kty":"oct","k":"YXR0YWNrZXI"}})",
        R"({"alg":"HS256","x5u":"https://attacker.example/cert","x5c":["MIIB"]})",
        R"({"alg":"HS256","typ":17,"cty":"JWT","zip":"DEF"})"});
-  // Signed with the key that it brings, or with what its kid could lead to.
+  // Signed with a key from the header, or with a file or address that its kid could name.
   const std::string header = R"({"alg":"HS256","jwk":{"kty":"oct","k":"YXR0YWNrZXI"},"kid":"/dev/null"})";
   for (const char* const key : {"attacker", "YXR0YWNrZXI", "/dev/null", "", "null", "0"})
     EXPECT_EQ(Name(Check(Sign(header, kClaims, key))), "bad_signature") << key;

@@ -8,7 +8,7 @@
 namespace cc::test {
 namespace {
 
-// The bits of `code` in `length` bytes, whether that is the right length or not.
+// The bits of `code` in `length` bytes, whether that is the correct length or not.
 std::string Encode(std::uint32_t code, int length) {
   if (length == 1) return {static_cast<char>(code)};
   std::string bytes;

@@ -1,5 +1,5 @@
-// Every case of test/vectors (its README tells the format) through the core: the reason and the six fields.
-// test/sql/vectors.sql runs them through SQL, and compares claims and payload as well.
+// Every case of test/vectors (format: its README) through the core: the reason and the six fields. test/sql/vectors.sql runs them
+// through SQL, and also compares claims and payload.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -29,14 +29,14 @@ std::vector<Vector> Read(std::string_view suite) {
   std::ifstream file(VECTORS "/" + std::string(suite) + ".jsonl");
   for (std::string line; std::getline(file, line);) {
     Vector vector{std::string(suite), json::parse(line)};
-    // An error of the caller (no secret) is none of the core's affairs: src/pg raises it before.
+    // The core does not see this error of the caller (no secret): src/pg raises it before.
     if (!vector.value["expect"].contains("error")) vectors.push_back(std::move(vector));
   }
   if (vectors.empty()) throw std::runtime_error("no vectors in " + std::string(suite));
   return vectors;
 }
 
-// GoogleTest takes letters and digits only.
+// GoogleTest allows only letters and digits.
 std::string NameOf(const testing::TestParamInfo<Vector>& info) {
   std::string name;
   for (const char c : info.param.value["name"].get<std::string>()) name += std::isalnum(static_cast<unsigned char>(c)) ? c : '_';
@@ -65,7 +65,7 @@ std::int64_t Microseconds(const std::string& time) {
   return timegm(&parts) * kMicroseconds + std::llround(std::strtod(*rest == '.' ? rest : "0", nullptr) * 1e6);
 }
 
-// Two decimals are equal if, without zeros at either end, the digits and the place of the first are.
+// Two decimals are equal if the digits and the place of the first one are equal, ignoring zeros at both ends.
 std::string Canonical(const Decimal& decimal) {
   std::string digits = std::string(decimal.integer_text) + std::string(decimal.fraction_text);
   std::int64_t exponent = decimal.exponent;

@@ -1,4 +1,4 @@
-// The documented way: token, fields and SQL in the web tier. What proxies/express is measured against.
+// The documented way: token, fields and SQL in the web tier. The baseline for proxies/express.
 import express from 'express';
 import jwt from 'jsonwebtoken';
 import pg from 'pg';

@@ -1,4 +1,4 @@
-# What the TAP tests share: a node with the extension and a project, and psql sessions that go on in the background.
+# Shared by the TAP tests: a node with the extension and a project, and psql sessions in the background.
 package Postback;
 use strict;
 use warnings;
@@ -31,8 +31,8 @@ sub start_node
 }
 
 # A running node whose database postgres has the extension and its tables in the schema public, owned by the role shop, which is
-# no superuser, with the project default. The role proxy may call cc_receive, insert into cc_inbox and call cc_apply; the role
-# mallory may make objects in the same database and in the same schema.
+# not a superuser, with the project default. The role proxy may call cc_receive, insert into cc_inbox and call cc_apply. The role
+# mallory may create objects in the same database and schema.
 sub start_shop
 {
 	my ($name, $conf) = @_;
@@ -78,8 +78,8 @@ sub sign_postbacks
 	return;
 }
 
-# What psql prints when that role (undef: the superuser) runs these statements, errors with their SQLSTATE included. An error does
-# not end it.
+# Returns the output of psql when the role (undef: the superuser) runs these statements, with errors and their SQLSTATE. An error
+# does not end it.
 sub answer_as
 {
 	my ($node, $role, $statements, $database) = @_;
@@ -93,7 +93,7 @@ sub answer_as
 	return $answer;
 }
 
-# A psql that stays: give it statements with ask().
+# A psql session that stays open: give it statements with ask().
 sub session
 {
 	my ($node, $database, $role) = @_;
@@ -106,7 +106,7 @@ sub session
 	return \%session;
 }
 
-# Sends statements. Returns what they print, or with wait => 0 at once: then the next ask() returns that too.
+# Sends statements. Returns their output; with wait => 0 it returns at once, and the next ask() returns that output too.
 sub ask
 {
 	my ($session, $statements, %option) = @_;
@@ -126,8 +126,8 @@ sub ask
 	return $answer;
 }
 
-# Until the session that ran SELECT pg_backend_pid() is idle after a statement that contains this mark, or waits as the condition
-# on pg_stat_activity says.
+# Waits until the session that ran SELECT pg_backend_pid() is idle after a statement that contains this mark, or until the
+# condition on pg_stat_activity holds.
 sub until_idle_or
 {
 	my ($node, $pid, $mark, $condition) = @_;
@@ -137,7 +137,7 @@ sub until_idle_or
 	return;
 }
 
-# Until so many sessions wait for a lock.
+# Waits until this many sessions wait for a lock.
 sub wait_for_lock
 {
 	my ($node, $count) = @_;

@@ -1,7 +1,7 @@
-# A throw-away copy of PostgreSQL with version 0.1.0 of the extension, its real library, and what is laid over it.
+# A throw-away copy of PostgreSQL with version 0.1.0 of the extension, its real library, and versions installed over it.
 #
-# Its source is kept in test/releases: its base script alone would not show what its library wrote and how a session that has it
-# loaded goes on. It is built once for all tests.
+# Its source is kept in test/releases: its base script alone would not show what its library wrote, or how a session that has
+# loaded it continues. It is built once for all tests.
 package Release;
 use strict;
 use warnings;
@@ -70,7 +70,8 @@ sub old_node
 	return $node;
 }
 
-# Installs a version over what is there: this one, or '0.1.0'. The running server keeps its open files, as after apt upgrade.
+# Installs a version over the present one: this version, or '0.1.0'. The running server keeps its open files, as after apt
+# upgrade.
 sub lay_over
 {
 	my ($pg_config, $version) = @_;
