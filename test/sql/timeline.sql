@@ -83,7 +83,14 @@ SELECT * FROM cc.cc_timeline_rows('AAA', NULL);
 SELECT count(*) FROM cc.cc_inbox;
 RESET ROLE;
 
--- An order and an invoice are found by index: rows read in this transaction, of 20,000. Only for claims cc_inbox may be read as a whole, once a call
+-- An order of many invoices, as of a static wallet, and a claim that names but one of them
+SET ROLE regress_shop;
+SELECT count(*) FROM generate_series(1, 12) AS n, cc.deliver('WALLET' || n, 'CUSTOMER');
+SELECT cc.deliver('WALLET7', 'elsewhere', 'forged');
+SELECT event, count(*) FROM cc.told('CUSTOMER') WHERE event IN ('applied', 'unverified') GROUP BY 1 ORDER BY 1;
+RESET ROLE;
+
+-- An order and an invoice are found by index, and so are the postbacks that may claim them: rows read in this transaction, of 20,000
 SET ROLE regress_shop;
 ALTER TABLE cc.cc_inbox DISABLE TRIGGER USER;
 INSERT INTO cc.cc_inbox (received_at, body, content_type, state, invoice_id)
@@ -94,9 +101,10 @@ ALTER TABLE cc.cc_inbox ENABLE TRIGGER USER;
 ANALYZE cc.cc_inbox, cc.cc_invoice;
 SELECT pg_stat_force_next_flush();
 BEGIN;
+SET LOCAL enable_seqscan = off;
 SELECT count(*) FROM cc.cc_timeline('ZO777');
 SELECT count(*) FROM cc.cc_timeline('INV-Z777');
-SELECT relname, CASE relname WHEN 'cc_inbox' THEN seq_scan <= 2 ELSE seq_scan = 0 END AS by_index, idx_tup_fetch < 100 AS few FROM pg_stat_xact_user_tables WHERE schemaname = 'cc' AND relname IN ('cc_inbox', 'cc_invoice') ORDER BY 1;
+SELECT relname, seq_scan, idx_tup_fetch < 100 AS few FROM pg_stat_xact_user_tables WHERE schemaname = 'cc' AND relname IN ('cc_inbox', 'cc_invoice') ORDER BY 1;
 COMMIT;
 RESET ROLE;
 DROP SCHEMA cc CASCADE;

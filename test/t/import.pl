@@ -3,6 +3,7 @@ use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
+use Chapter;
 use IPC::Run ();
 use Postback;
 use PostgreSQL::Test::Cluster;
@@ -127,10 +128,8 @@ like($log, qr/LOG:  cryptocloud_postback: invoice "BUSY" of project "default" wa
 
 # --- docs/operations.md ---
 
-my ($section) = slurp_file("$FindBin::RealBin/../../docs/operations.md") =~ /^## Reconcile\n(.*?)(?=^## |\z)/ms;
-my @blocks;
-push @blocks, [ $1, $2 ] while $section =~ /^```(sql|sh)\n(.*?)^```$/msg;
-cmp_ok(scalar @blocks, '>=', 6, 'docs/operations.md has commands');
+my $chapter = Chapter->new("$FindBin::RealBin/../../docs/operations.md");
+my ($create, $overdue, $one_invoice, $list, $look, $correct, $delete) = $chapter->blocks('Reconcile');
 
 # A curl that answers like the service, according to the request, and records how it was called
 my $folder = PostgreSQL::Test::Utils::tempdir();
@@ -149,37 +148,39 @@ chmod 0755, "$folder/curl";
 as_shop(q{DELETE FROM cc_invoice; DELETE FROM cc_import_log});
 sub run_block
 {
-	my ($language, $block) = @_;
-	return as_shop($block) if $language eq 'sql';
+	my ($block) = @_;
+	my $text = Chapter::take($block);
+	return as_shop($text) if $block->{language} eq 'sql';
 	local %ENV = (%ENV, PATH => "$folder:$ENV{PATH}", PGHOST => $node->host, PGPORT => $node->port, PGDATABASE => 'postgres',
 		PGUSER => 'shop', API_URL => 'https://api.test');
 	my $answer = '';
-	IPC::Run::run([ 'sh', '-euc', "cd '$folder'; $block" ], '>&', \$answer);
+	IPC::Run::run([ 'sh', '-euc', "cd '$folder'; $text" ], '>&', \$answer);
 	return $answer;
 }
-my ($create, $overdue, $list, $look, $correct, $delete) = @blocks;
-is(run_block(@$create), 'DOCS0001|created', 'docs: create');
+is(run_block($create), 'DOCS0001|created', 'docs: create');
 as_shop(q{SELECT count(*) FROM cc_import(answer(VARIADIC ARRAY(SELECT element('OPEN' || n, '{"status": "created", "invoice_status": null,
 	"amount_to_pay": 0.000113, "order_id": null, "expiry_date": "2026-01-01 00:00:00"}') FROM generate_series(1, 150) AS n)))});
-my $paid = run_block(@$overdue);
+my $paid = run_block($overdue);
 is(scalar(() = $paid =~ /\|paid$/mg), 151, 'docs: overdue ones are paid') or diag($paid);
-is(run_block(@$overdue), '', 'docs: then nothing is overdue');
-is(run_block(@$list), '', 'docs: list');
+is(run_block($overdue), '', 'docs: then nothing is overdue');
+like(run_block($one_invoice), qr/ILRAJE1Q *\| paid$/m, 'docs: one invoice');
+is(run_block($list), '', 'docs: list');
 is(as_shop(q{SELECT count(*), count(paid_at) FROM cc_invoice WHERE invoice_id ~ '^LIST'}), '101|101', 'docs: all pages of it');
 my @calls = split /\n/, slurp_file("$folder/calls");
-is(scalar @calls, 4, 'docs: two calls of info, two of list');
-is(scalar(grep { /-H \@api-key/ } @calls), 4, 'docs: with the key in a file');
+is(scalar @calls, 5, 'docs: three calls of info, two of list');
+is(scalar(grep { /-H \@api-key/ } @calls), 5, 'docs: with the key in a file');
 as_shop(q{SELECT count(*) FROM cc_import('{"status": "success", "result": ["ok"]}')});
-like(run_block(@$look), qr/\|shop\|default\|\|invalid\|the element is not an object/, 'docs: what needs attention');
+like(run_block($look), qr/\|shop\|default\|\|invalid\|the element is not an object/, 'docs: what needs attention');
 as_shop(q{UPDATE cc_invoice SET expected_at = NULL, amount_to_pay = 5 WHERE invoice_id = 'DOCS0001'});
 my $again = q{SELECT * FROM cc_import(answer(element('DOCS0001',
 	'{"order_id": "ORDER_93223", "amount_paid": 0.000113, "amount_to_pay": 0.000113}')))};
 is(as_shop($again), 'DOCS0001|conflict', 'docs: a conflict');
-run_block(@$correct);
+run_block($correct);
 is(as_shop($again), 'DOCS0001|updated', 'docs: is settled');
 as_shop(q{UPDATE cc_import_log SET imported_at = now() - interval '91 days' WHERE outcome = 'invalid'});
-run_block(@$delete);
+run_block($delete);
 is(as_shop(q{SELECT count(*) FROM cc_import_log WHERE outcome = 'invalid'}), '0', 'docs: old evidence goes');
+$chapter->all_run('Reconcile');
 
 $_->{run}->finish for $one, $two;
 $node->stop;

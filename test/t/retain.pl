@@ -1,8 +1,9 @@
-# cc_purge and cc_erase during deliveries, cc_apply and each other; and docs/operations.md on them, run from top to bottom.
+# cc_purge and cc_erase during deliveries, cc_apply and each other; and the section Purge of docs/operations.md.
 use strict;
 use warnings;
 use FindBin;
 use lib "$FindBin::RealBin/lib";
+use Chapter;
 use Postback;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -127,12 +128,23 @@ is(query(q{SELECT cc_erase('E')}), '0', 'behind it there is nothing left');
 
 # --- docs/operations.md ---
 
-my ($section) = slurp_file("$FindBin::RealBin/../../docs/operations.md") =~ /^## Purge\n(.*?)(?=^## |\z)/ms;
+my $chapter = Chapter->new("$FindBin::RealBin/../../docs/operations.md");
 my $readme = slurp_file("$FindBin::RealBin/../../README.md");
 is(query(q{SELECT deliver(cc_sample_postback('s3cret', invoice_id => 'ILRAJE1Q', expires_at => now() + n * interval '1 min'))
 	FROM generate_series(1, 2) AS n}), "applied\nduplicate", 'the sample');
-for my $block ($section =~ /^```sql\n(.*?)^```$/msg)
+my ($shell, @past_year);
+for my $block (map { Chapter::take($_) } $chapter->blocks('Purge'))
 {
+	if ($block =~ /^psql /)
+	{
+		$shell = $block;
+		next;
+	}
+	if ($block =~ /pg_dump|postback_archive_2026;/)
+	{
+		push @past_year, $block;
+		next;
+	}
 	if ($block =~ /cron\.schedule/)
 	{
 		cmp_ok(index($readme, $block), '>', 0, q{the line for pg_cron is README's});
@@ -142,17 +154,19 @@ for my $block ($section =~ /^```sql\n(.*?)^```$/msg)
 	is(query('SELECT count(*) FROM postback_archive'), '0', 'what was erased is not archived') if $block =~ /cc_erase\('/;
 }
 is(query(q{SELECT address, info, erased_at IS NOT NULL FROM cc_invoice WHERE invoice_id = 'ILRAJE1Q'}), '||t', 'the sample is erased');
-my ($shell) = $section =~ /^```sh\n(.*?)^```$/ms;
 is(query(deliver(q{token('AR1')}, '{"invoice_id": "AR1"}') . deliver(q{token('AR2')}, '{"invoice_id": "AR2"}') . deliver(q{token('AR2')},
 	'{"invoice_id": "AR2"}') . deliver(q{token('AR3', 0, 'wrong')}, '{"invoice_id": "AR3"}')),
 	"applied\napplied\nduplicate\nrejected/bad_signature", 'postbacks to archive');
 query(q{CREATE TABLE before AS SELECT id, body FROM cc_inbox WHERE invoice_id LIKE 'AR%'});
 query(q{ALTER TABLE cc_inbox DISABLE TRIGGER archive_postback; UPDATE cc_inbox SET received_at = received_at - interval '2 years';
 	ALTER TABLE cc_inbox ENABLE TRIGGER archive_postback});
+sub run_shell
 {
+	my ($command) = @_;
 	local %ENV = (%ENV, PGHOST => $node->host, PGPORT => $node->port, PGUSER => 'shop', PGDATABASE => 'postgres');
-	is(system($shell), 0, 'the line for cron runs');
+	return system($command);
 }
+is(run_shell($shell), 0, 'the line for cron runs');
 is(query(q{SELECT count(*) FROM cc_inbox WHERE body IS NOT NULL AND state <> 'conflict'}), '0', 'it purges everything');
 is(query(q{SELECT count(*) FROM before JOIN postback_archive USING (id, body)}), '3', 'and the bodies are in the archive');
 is(query(q{SELECT count(*) FROM postback_archive WHERE state = 'rejected'}), '0', 'but for rejected ones');
@@ -161,14 +175,22 @@ is(query(q{SELECT string_agg(invoice_id, ' ') FROM postback_archive WHERE invoic
 is(query(deliver(q{token('AR2', 1)}, '{"invoice_id": "AR2", "amount_crypto": 2}')), 'applied', 'a later postback of it');
 is(query(q{SELECT count(*) FROM postback_archive WHERE invoice_id = 'AR2'}), '0', 'does not come into it');
 
-my ($rehearsal) = slurp_file("$FindBin::RealBin/../../docs/operations.md") =~ /^## Rehearsal\n(.*?)(?=^## |\z)/ms;
-my ($rehearse) = $rehearsal =~ /^```sql\n(.*?)^```$/ms;
-query(q{CREATE TABLE orders (id text PRIMARY KEY, amount numeric, currency text, paid_at timestamptz);
-	INSERT INTO orders VALUES ('O1', 1, 'BNB'), ('O2', 5, 'BNB')});
-query(deliver(qq{token('R$_')}, qq({"invoice_id": "R$_", "order_id": "O$_"}))) for 1 .. 2;
-my %rehearsed = map { /^(R\d)\|(.*)/ ? ($1 => $2) : () } split /\n/, query($rehearse);
-is_deeply(\%rehearsed, { R1 => '{"public.orders": 1}|', R2 => '{}|' }, 'a rehearsal says what a new trigger would do');
-is(query('SELECT count(paid_at) FROM orders'), '0', 'and does nothing');
+# A year that is over: its bodies go into a file, and out of the database
+my $folder = PostgreSQL::Test::Utils::tempdir();
+query(q{INSERT INTO postback_archive
+	SELECT id, project, '2026-06-01', content_type, 'BODY OF 2026', raw, state, 'OLD' FROM postback_archive LIMIT 1});
+my ($detach, $dump, $drop) = @past_year;
+unlike(query($detach), qr/ERROR/, 'a year is detached');
+is(run_shell("cd '$folder' && $dump"), 0, 'dumped');
+like(slurp_file("$folder/postbacks-2026.sql"), qr/BODY OF 2026/, 'with its bodies');
+unlike(query($drop), qr/ERROR/, 'and dropped');
+is(query(q{SELECT string_agg(invoice_id, ' ') FROM postback_archive WHERE invoice_id IN ('AR1', 'OLD')}), 'AR1', 'the others stay');
+query('DROP TABLE postback_archive');
+is(run_shell("cd '$folder' && psql -Xq -v ON_ERROR_STOP=1 -f postbacks-2026.sql > log 2>&1"), 0,
+	'the file restores by itself');
+is(query(q{SELECT body FROM postback_archive_2026 WHERE invoice_id = 'OLD'}), 'BODY OF 2026', 'with what it had');
+
+$chapter->all_run('Purge');
 
 $_->{run}->finish for $one, $two, @crowd;
 $node->stop;
