@@ -91,7 +91,8 @@ class Server:
         host = pathlib.Path(os.environ["PGDATA"]).parent / f"s{number}"
         host.mkdir(mode=0o700)
         standby = Server(host / "data", str(host))
-        run("pg_basebackup", f"--host={self.host}", "--username=postgres", f"--pgdata={standby.data}", "--checkpoint=fast", "--wal-method=stream",
+        run("pg_basebackup", f"--host={self.host}", "--username=postgres", f"--pgdata={standby.data}", "--checkpoint=fast",
+            "--wal-method=stream",
             "--write-recovery-conf", "--no-sync")
         with (standby.data / "postgresql.auto.conf").open("a") as settings:
             settings.write(f"unix_socket_directories = '{host}'\nsynchronous_standby_names = ''\n")
@@ -159,7 +160,8 @@ class Round:
             self.since, = connection.execute("SELECT nextval('history_seq')").fetchone()
             if self.rng.random() < .5:
                 connection.execute("INSERT INTO fault SELECT 'default', %s, %s", (self.prefix + "A", self.rng.choice(["fail", "late"])))
-                connection.execute("INSERT INTO history_log (what, data) SELECT 'fault', jsonb_build_object('project', 'default', 'invoice', %s::text)", (self.prefix + "A",))
+                connection.execute("INSERT INTO history_log (what, data)"
+                                   " SELECT 'fault', jsonb_build_object('project', 'default', 'invoice', %s::text)", (self.prefix + "A",))
         threads = [threading.Thread(target=self.client, args=(f"{self.prefix}{i}", i == 0)) for i in range(CLIENTS)]
         for thread in threads:
             thread.start()
@@ -241,7 +243,8 @@ def main():
                 print(f"#   => {problem}")
             sys.stdout.flush()
     server.stop("immediate")
-    print(f"{'not ' if wrong else ''}ok - {rounds} crashes under {CLIENTS} clients ({', '.join(f'{n} {k}' for k, n in counted.items())}): {answered} deliveries answered, "
+    kinds = ', '.join(f'{n} {kind}' for kind, n in counted.items())
+    print(f"{'not ' if wrong else ''}ok - {rounds} crashes under {CLIENTS} clients ({kinds}): {answered} deliveries answered, "
           f"{unanswered} not, {wrong} rounds wrong ({time.monotonic() - began:.0f} s, seed {options.seed})")
     return wrong > 0
 

@@ -101,7 +101,8 @@ Row = collections.namedtuple("Row", "project state reason content_type body")
 
 
 def newest(count=1):
-    rows = sql("SELECT project, state, reason, content_type, coalesce(raw, convert_to(body, 'UTF8')) FROM cc_inbox ORDER BY id DESC LIMIT %s", count)
+    rows = sql("SELECT project, state, reason, content_type, coalesce(raw, convert_to(body, 'UTF8'))"
+               " FROM cc_inbox ORDER BY id DESC LIMIT %s", count)
     return [Row(*row) for row in rows]
 
 
@@ -353,7 +354,8 @@ def _(p):
 
 @case("Content-Type to the letter, or none")
 def _(p):
-    for kind in ("Application/JSON", 'application/json;charset="utf-8" ; x=1', "application/cloudevents+json", "application/json; charset=latin1", "x"):
+    for kind in ("Application/JSON", 'application/json;charset="utf-8" ; x=1', "application/cloudevents+json",
+        "application/json; charset=latin1", "x"):
         body = sample(invoice())
         p.check(p.post(body, content_type=kind), *told(body, kind))
         assert newest()[0][3:] == (kind, body), newest()
@@ -417,7 +419,8 @@ def _(p):
 def _(p):
     before = rows()
     body = sample(invoice())
-    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "/postback/%00", "/postback/default%00", "/postback/%ff", "/postback/..%2f"):
+    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "/postback/%00", "/postback/default%00", "/postback/%ff",
+        "/postback/..%2f"):
         answer = p.post(body, path=path)
         if p.inexact:
             p.remarks.add("says 200 to /, 404 to others, without words")
@@ -646,8 +649,10 @@ def _(p):
 @case("script/send-postback")
 def _(p):
     url = p.url.geturl() + "/postback/shop"
-    for options in ("", "--format form --secret", "--forged --secret", "--expired --format form", "--replay", "--replay --format form --secret"):
-        command = ["script/send-postback", "--project", "shop", "--order", MARK, "--amount", "12.25", "--currency", "USDT_TRC20", *options.split()]
+    for options in ("", "--format form --secret", "--forged --secret", "--expired --format form", "--replay",
+        "--replay --format form --secret"):
+        command = ["script/send-postback", "--project", "shop", "--order", MARK, "--amount", "12.25", "--currency", "USDT_TRC20",
+            *options.split()]
         run = subprocess.run([*command, url], input=SECRETS["shop"] + "\n", capture_output=True, text=True)
         assert run.returncode == 0, f"{command}: {run.stdout[-500:]}{run.stderr}"
         sent = newest()[0].body.decode()

@@ -558,7 +558,8 @@ my $use = q~SELECT cc_setup(); INSERT INTO cc_project (name, secret) VALUES ('de
 		'application/x-www-form-urlencoded');
 	SELECT a.* FROM cc_receive('{}'::text, NULL) AS a; SELECT a.* FROM cc_receive('\xff'::bytea, NULL) AS a; SELECT cc_apply();
 	UPDATE cc_inbox SET state = 'failed' WHERE id = 2; SELECT cc_apply(); SELECT 'deliveries: ' || count(*) FROM cc_inbox;
-	SELECT i.* FROM cc_import('{"status": "success", "result": {"uuid": "INV-ILRAJE1Q", "status": "created"}}'::jsonb) AS i, cc_overdue() AS o;~;
+	SELECT i.* FROM cc_import('{"status": "success", "result": {"uuid": "INV-ILRAJE1Q", "status": "created"}}'::jsonb) AS i,
+		cc_overdue() AS o;~;
 for my $when ('before', 'after')
 {
 	$node->safe_psql('postgres', "CREATE DATABASE $when; GRANT CREATE ON DATABASE $when TO shop, mallory");

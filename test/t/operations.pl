@@ -46,7 +46,8 @@ while ($chapter =~ /^(<!-- as postgres -->\n)?```sql\n(.*?)^```$/msg)
 	$blocks++;
 }
 cmp_ok($blocks, '>', 8, 'the chapter has SQL');
-is((grep { /cc_health/ && $_ =~ /problem IS NOT NULL/ } keys %answer) ? $answer{'SELECT project, problem FROM cc_health() WHERE problem IS NOT NULL;'} : 'none',
+is((grep { /cc_health/ && $_ =~ /problem IS NOT NULL/ } keys %answer) ?
+	$answer{'SELECT project, problem FROM cc_health() WHERE problem IS NOT NULL;'} : 'none',
 	'', 'after all of that, all is well');
 like($answer{q{SELECT * FROM cc_timeline('ORDER_93223');}}, qr/\|paid\|.*ORDER_93223/, 'the timeline shows the payment');
 
@@ -64,7 +65,8 @@ is(answer_as($node, 'prometheus', 'SELECT count(*) FROM cc_health();', 'shop'), 
 like(answer_as($node, 'prometheus', 'SELECT body FROM cc_inbox;', 'shop'), qr/42501/, 'and reads no body');
 like(answer_as($node, 'support', 'SELECT secret FROM cc_project;', 'shop'), qr/42501/, 'support reads no secret');
 like(answer_as($node, 'postback_proxy', 'SELECT * FROM cc_health();', 'shop'), qr/42501/, 'the proxy asks for nothing');
-is(answer_as($node, 'postback_proxy', 'SHOW log_parameter_max_length; SHOW default_transaction_isolation;', 'shop'), "0\nread committed", 'settings of the proxy');
+is(answer_as($node, 'postback_proxy', 'SHOW log_parameter_max_length; SHOW default_transaction_isolation;', 'shop'), "0\nread committed",
+	'settings of the proxy');
 
 # Debian's own lines, then those of the chapter: as the chapter says, in both ways
 my @hba = $chapter =~ /^```pg_hba\n(.*?)^```$/msg;
@@ -78,7 +80,8 @@ sub connect_as
 	my ($host, $password) = @_;
 	local $ENV{PGPASSWORD} = $password;
 	my ($out, $err);
-	IPC::Run::run([ 'psql', '-XAtw', '-d', "dbname=shop user=postback_proxy host=$host port=$port", '-c', q{SELECT http_status FROM cc_receive('{}'::bytea, NULL)} ],
+	IPC::Run::run([ 'psql', '-XAtw', '-d', "dbname=shop user=postback_proxy host=$host port=$port", '-c',
+		q{SELECT http_status FROM cc_receive('{}'::bytea, NULL)} ],
 		'>', \$out, '2>', \$err);
 	chomp $out;
 	return $out ne '' ? $out : $err;
@@ -101,7 +104,8 @@ append_to_file("$keys/pg_ident.conf", $ident =~ s/www-data/$user/r);
 hba($hba[1] . $debian);
 is(connect_as($socket, ''), '400', 'by the user of the system on the socket');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM pg_hba_file_rules WHERE error IS NOT NULL'), '0', 'no mistake in pg_hba.conf');
-like(slurp_file($node->logfile), qr/Peer authentication failed.*User "postback_proxy" has no password assigned/s, 'the log says why, in these words');
+like(slurp_file($node->logfile), qr/Peer authentication failed.*User "postback_proxy" has no password assigned/s,
+	'the log says why, in these words');
 
 $node->stop;
 done_testing();

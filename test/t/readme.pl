@@ -32,7 +32,8 @@ while ($table =~ /^\| (`.*?) \| (\d{3}) \|/mg)
 }
 for my $reason (sort keys %status)
 {
-	is($node->safe_psql('postgres', "SELECT http_status FROM cc_http_answer('rejected', '$reason')"), $status{$reason}, "HTTP status of $reason");
+	is($node->safe_psql('postgres', "SELECT http_status FROM cc_http_answer('rejected', '$reason')"), $status{$reason},
+		"HTTP status of $reason");
 }
 my @words = slurp_file("$FindBin::RealBin/../../src/core/reason.hpp") =~ /^\s+\{Reason::k\w+, "(\w+)", /mg;
 my @unexplained = grep { !exists $status{$_} } @words;

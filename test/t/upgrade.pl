@@ -159,7 +159,8 @@ answer('beforehand', 'ALTER TABLE cc_inbox DISABLE TRIGGER USER');
 # Of cc_invoice: on a column of this version
 is(shop('beforehand', $block{beforehand}), "NOTICE:  00000: cc_invoice: building an index on (received_at)\n",
 	'beforehand: cc_setup() has no word on the whole inbox');
-answer('beforehand', 'ALTER TABLE cc_inbox ENABLE TRIGGER USER; ALTER TABLE cc_inbox ENABLE ALWAYS TRIGGER my_always, DISABLE TRIGGER my_resting');
+answer('beforehand', 'ALTER TABLE cc_inbox ENABLE TRIGGER USER;
+	ALTER TABLE cc_inbox ENABLE ALWAYS TRIGGER my_always, DISABLE TRIGGER my_resting');
 is(answer('beforehand', $spent), answer('old', $spent), 'beforehand: the same rows spent the tokens');
 like(shop('restored', $block{upgrade}), qr/already installed/, 'the statements in short');
 
