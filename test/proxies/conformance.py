@@ -405,7 +405,7 @@ def _(p):
 
 @case("other methods: 405")
 def _(p):
-    for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH"):
+    for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"):
         answer = p.post(method=method, path="/postback/shop")
         assert answer.status == 405, f"{method}: {answer.status}"
         if p.inexact:
@@ -419,12 +419,12 @@ def _(p):
 def _(p):
     before = rows()
     body = sample(invoice())
-    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "/postback/%00", "/postback/default%00", "/postback/%ff",
+    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "//postback", "/Postback", "/postback/%00", "/postback/default%00", "/postback/%ff",
         "/postback/..%2f"):
         answer = p.post(body, path=path)
         if p.inexact:
             p.remarks.add("says 200 to /, 404 to others, without words")
-            assert answer.status == {"/": 200, "/postback/..%2f": 301}.get(path, 404), f"{path}: {answer.status}"
+            assert answer.status == {"/": 200, "//postback": 301, "/postback/..%2f": 301}.get(path, 404), f"{path}: {answer.status}"
             continue
         assert 400 <= answer.status < 500, f"{path}: {answer.status}"
         if "%00" not in path:  # which a web server may refuse before it is one of ours
@@ -606,6 +606,27 @@ def _(p):
 @case("… and back")
 def _(p):
     p.until_received()
+
+
+@contextlib.contextmanager
+def an_error_at_times():
+    sql("CREATE SEQUENCE errors_left MINVALUE -1000 MAXVALUE 1000 START 0 INCREMENT -1")
+    sql('''CREATE FUNCTION raise_at_times() RETURNS trigger LANGUAGE plpgsql AS
+           $$BEGIN IF nextval('errors_left') > 0 THEN RAISE 'not now'; END IF; RETURN NULL; END$$''')
+    sql("CREATE TRIGGER raise_at_times BEFORE INSERT ON cc_inbox EXECUTE FUNCTION raise_at_times()")
+    yield
+    sql("DROP TRIGGER raise_at_times ON cc_inbox")
+    sql("DROP FUNCTION raise_at_times")
+    sql("DROP SEQUENCE errors_left")
+
+
+@case("an error, and none at once after: 200", an_error_at_times)
+def _(p):
+    sql("SELECT setval('errors_left', 2)")
+    p.check(p.post(sample(invoice())), 200, RECEIVED)
+    sql("SELECT setval('errors_left', 3)")
+    p.check_unavailable(p.post(sample(invoice())))
+    p.check(p.post(sample(invoice())), 200, RECEIVED)
 
 
 @contextlib.contextmanager
