@@ -419,7 +419,8 @@ def _(p):
 def _(p):
     before = rows()
     body = sample(invoice())
-    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "//postback", "/Postback", "/postback/%00", "/postback/default%00", "/postback/%ff",
+    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "//postback", "/Postback",
+                 "/postback/%00", "/postback/default%00", "/postback/%ff",
         "/postback/..%2f"):
         answer = p.post(body, path=path)
         if p.inexact:

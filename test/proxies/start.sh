@@ -63,7 +63,8 @@ start_express() {
 
 start_php() {
   # Freed memory is overwritten, so that PHP crashes where it uses such.
-  start_background php "$1" with_variables env USE_ZEND_ALLOC=0 MALLOC_PERTURB_=165 php -d enable_post_data_reading=0 -d expose_php=0 -S "127.0.0.1:$1" proxies/php/postback.php
+  start_background php "$1" with_variables env USE_ZEND_ALLOC=0 MALLOC_PERTURB_=165 \
+    php -d enable_post_data_reading=0 -d expose_php=0 -S "127.0.0.1:$1" proxies/php/postback.php
 }
 
 start_webhook() {
