@@ -420,8 +420,7 @@ def _(p):
     before = rows()
     body = sample(invoice())
     for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "//postback", "/Postback",
-                 "/postback/%00", "/postback/default%00", "/postback/%ff",
-        "/postback/..%2f"):
+                 "/postback/%00", "/postback/default%00", "/postback/%ff", "/postback/..%2f"):
         answer = p.post(body, path=path)
         if p.inexact:
             p.remarks.add("says 200 to /, 404 to others, without words")
