@@ -6,11 +6,12 @@ import psycopg
 from flask import Flask, abort, request
 from psycopg_pool import ConnectionPool
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map
 
 WORDS = {404: "Not found", 405: "Method not allowed", 413: "Body too large", 415: "Unsupported content encoding"}
 
-app = Flask(__name__)
-app.url_map.merge_slashes = False
+app = Flask(__name__, static_folder=None)
+app.url_map = Map(merge_slashes=False)
 # Two attempts of two seconds: an answer within 5 seconds, whatever the database does. The next request starts abandoned attempts
 # again.
 pool = ConnectionPool(os.environ.get("DATABASE_URL", ""), timeout=2, reconnect_timeout=2, kwargs={"autocommit": True, "connect_timeout": 2})

@@ -419,17 +419,27 @@ def _(p):
 def _(p):
     before = rows()
     body = sample(invoice())
-    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "//postback", "/Postback",
+    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "/postback//shop", "/Postback",
                  "/postback/%00", "/postback/default%00", "/postback/%ff", "/postback/..%2f"):
         answer = p.post(body, path=path)
         if p.inexact:
             p.remarks.add("says 200 to /, 404 to others, without words")
-            assert answer.status == {"/": 200, "//postback": 301, "/postback/..%2f": 301}.get(path, 404), f"{path}: {answer.status}"
+            assert answer.status == {"/": 200, "/postback//shop": 301, "/postback/..%2f": 301}.get(path, 404), f"{path}: {answer.status}"
             continue
         assert 400 <= answer.status < 500, f"{path}: {answer.status}"
         if "%00" not in path:  # which a web server may refuse before it is one of ours
             assert isinstance(json.loads(answer.body)["error"], str), f"{path}: {answer.body}"
     assert not sql("SELECT FROM cc_inbox WHERE state <> 'rejected' AND body = %s", body.decode()), rows() - before
+
+
+@case("two slashes first: 404")
+def _(p):
+    answer = p.post(sample(invoice()), path="//postback")
+    if p.name in ("flask", "gunicorn"):
+        p.remarks.add("takes // for /")
+        assert answer.status == 200, answer.status
+    else:
+        assert answer.status == (301 if p.inexact else 404), answer.status
 
 
 @case("keep-alive")
@@ -573,6 +583,24 @@ def _(p):
         sender.result()
     lost = set(received) - {row[0] for row in sql("SELECT invoice_id FROM cc_inbox WHERE state IN ('applied', 'duplicate')")}
     assert not lost, f"answered with 200 and lost: {lost}"
+
+
+@contextlib.contextmanager
+def killed():
+    pg_ctl("stop", "--mode=immediate")
+    yield
+    start()
+
+
+@case("killed while idle: 503", killed)
+def _(p):
+    for _ in range(2):
+        p.check_unavailable(p.post(b"{}"))
+
+
+@case("… and back")
+def _(p):
+    p.until_received()
 
 
 @case("down: 503 within 5 seconds", stopped)
