@@ -3,7 +3,8 @@ SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 'wrong'), ('second', 'other');
-CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT NULL, secret text DEFAULT 's3cret', expires interval DEFAULT '5 min',
+CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT NULL, secret text DEFAULT 's3cret',
+    expires interval DEFAULT '5 min',
                        status text DEFAULT 'success', info jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
     SELECT cc_sample_postback(secret, 'application/json', invoice, coalesce(orders, 'ORDER_' || invoice), 0.1, amount, 'BNB', status, info,
                               clock_timestamp() + expires)
@@ -46,7 +47,8 @@ CALL recover();
 SELECT state, reason, count(*) FROM cc_inbox GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT * FROM cc_reverify(dry_run => true);
 -- Each order is paid once, as of the receipt
-SELECT count(*) AS orders, min(times), max(times), bool_and(o.paid_at = (SELECT min(received_at) FROM cc_inbox i WHERE i.invoice_id = v.invoice_id)) AS when_received
+SELECT count(*) AS orders, min(times), max(times), bool_and(o.paid_at = (SELECT min(received_at) FROM cc_inbox i
+    WHERE i.invoice_id = v.invoice_id)) AS when_received
   FROM orders o JOIN cc_invoice v ON v.order_id = o.id;
 TRUNCATE cc_inbox, cc_invoice, orders;
 
@@ -112,11 +114,13 @@ SELECT cc_accept(6, true);
 SELECT order_id FROM cc_invoice WHERE invoice_id = 'STOLEN';
 SELECT id, times FROM orders ORDER BY id;
 -- The order trigger raises: failed, and tried again like any failed row
-INSERT INTO cc_inbox (body) VALUES (sample('T', 1, 'A', status => 'pending')), (sample('T', 1, 'TROUBLE')), (sample('T', 1, 'ORDER_TROUBLE')) RETURNING id, state;
+INSERT INTO cc_inbox (body) VALUES (sample('T', 1, 'A', status => 'pending')), (sample('T', 1, 'TROUBLE')),
+    (sample('T', 1, 'ORDER_TROUBLE')) RETURNING id, state;
 SELECT cc_accept(9);
 SELECT state, error FROM cc_inbox WHERE id = 9;
 -- A person's decision is not undone by an older postback
-INSERT INTO cc_inbox (body) VALUES (sample('W', 10, 'A', expires => '9 min')), (sample('W', 4, 'A', expires => '5 min')) RETURNING id, state, error;
+INSERT INTO cc_inbox (body) VALUES (sample('W', 10, 'A', expires => '9 min')), (sample('W', 4, 'A', expires => '5 min')) RETURNING id,
+    state, error;
 SELECT cc_accept(11);
 INSERT INTO cc_inbox (body) VALUES (sample('W', 1000, 'A', expires => '6 min')) RETURNING state;
 SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'W';
