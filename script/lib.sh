@@ -40,6 +40,30 @@ say_sum() {
   say "$1 passed, $2 failed$skipped"
 }
 
+# --- Tests by commands --------------------------------------------------------------------------------------------------
+
+cc_passed=0 cc_failed=0 cc_skipped=0
+
+# check WHAT COMMAND...: a test that passes if the command succeeds; what it prints is shown if not.
+check() {
+  local what=$1 output
+  shift
+  if output=$("$@" 2>&1); then say "ok - $what"; (( ++cc_passed ))
+  else say "not ok - $what"; say "$output" | tail -n 100; (( ++cc_failed )); fi
+}
+
+# skip WHAT WHY: a test that cannot run here.
+skip() { say "ok - $1 # SKIP $2"; (( ++cc_skipped )); }
+
+# is GOT WANTED: a command for check.
+is() { [[ $1 == "$2" ]] || { say "Got '$1' instead of '$2'"; false; }; }
+
+# say_checks: the closing line; fails unless tests have passed and none has failed.
+say_checks() {
+  say_sum "$cc_passed" "$cc_failed" "$cc_skipped"
+  (( cc_failed == 0 && cc_passed > 0 ))
+}
+
 # --- Packages -----------------------------------------------------------------------------------------------------------
 
 # as_root COMMAND...

@@ -9,12 +9,16 @@ const RECEIVE = 'SELECT http_status, response::text FROM cc_receive($1::bytea, $
 const pool = new pg.Pool({ connectionString: process.env.DATABASE_URL, max: 8, connectionTimeoutMillis: 3000, keepAlive: true });
 pool.on('error', () => {}); // an idle connection was lost: the pool has dropped it, and the next request opens another one
 
-const app = express().disable('x-powered-by').disable('etag').enable('strict routing');
+// Once more where the database says no. Repeating a postback does no harm.
+const receive = (postback) => pool.query(RECEIVE, postback)
+  .catch((error) => (error instanceof pg.DatabaseError ? pool.query(RECEIVE, postback) : Promise.reject(error)));
+
+const app = express().disable('x-powered-by').disable('etag').enable('strict routing').enable('case sensitive routing');
 
 // inflate: false answers 415 to a compressed body. type: every body is accepted, whatever its type; the database decides.
 app.post('/postback{/:project}', express.raw({ type: () => true, limit: '1mb', inflate: false }), async (req, res) => {
   const postback = [req.body ?? Buffer.alloc(0), req.get('Content-Type') ?? null, req.params.project ?? 'default'];
-  const { rows: [answer] } = await pool.query(RECEIVE, postback); // no transaction around it: committed when this returns
+  const { rows: [answer] } = await receive(postback); // no transaction around it: committed when this returns
   res.status(answer.http_status).type('json').send(answer.response);
 });
 

@@ -6,10 +6,12 @@ import psycopg
 from flask import Flask, abort, request
 from psycopg_pool import ConnectionPool
 from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map
 
 WORDS = {404: "Not found", 405: "Method not allowed", 413: "Body too large", 415: "Unsupported content encoding"}
 
-app = Flask(__name__)
+app = Flask(__name__, static_folder=None)
+app.url_map = Map(merge_slashes=False)
 # Two attempts of two seconds: an answer within 5 seconds, whatever the database does. The next request starts abandoned attempts
 # again.
 pool = ConnectionPool(os.environ.get("DATABASE_URL", ""), timeout=2, reconnect_timeout=2, kwargs={"autocommit": True, "connect_timeout": 2})
@@ -21,8 +23,8 @@ def receive(*postback):
         return db.execute("SELECT http_status, response::text FROM cc_receive(%b, %s, %s)", postback).fetchone()
 
 
-@app.post("/postback")
-@app.post("/postback/<project>")
+@app.post("/postback", provide_automatic_options=False)
+@app.post("/postback/<project>", provide_automatic_options=False)
 def postback(project="default"):
     if "\0" in project:
         abort(404)  # no text for the database
@@ -35,7 +37,7 @@ def postback(project="default"):
         abort(400)  # the client broke off; gunicorn does not say so
     try:
         status, response = receive(body, request.headers.get("Content-Type"), project)
-    except psycopg.OperationalError:  # a connection from before a restart: another one, then. Repeating a postback does no harm
+    except psycopg.Error:  # once more, not over a connection from before a restart. Repeating a postback does no harm
         pool.check()
         status, response = receive(body, request.headers.get("Content-Type"), project)
     return app.response_class(response, status, mimetype="application/json")

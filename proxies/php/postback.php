@@ -6,6 +6,7 @@ declare(strict_types=1);
 const LIMIT = 1024 * 1024;
 const RECEIVE = 'SELECT http_status, response::text FROM cc_receive($1::bytea, $2, $3)';
 
+ini_set('pgsql.ignore_notice', '1'); // PHP would note what a server says at its end in memory of an earlier request, and crash
 getenv('PGCONNECT_TIMEOUT') || putenv('PGCONNECT_TIMEOUT=3'); // an answer within 5 seconds, whatever the database does
 
 function answer(int $status, string $json, string ...$headers): never
@@ -21,8 +22,8 @@ function receive(string $body, ?string $contentType, string $project): array|fal
     $db = @pg_pconnect(getenv('DATABASE_URL') ?: ''); // persistent: one connection a worker process
     $postback = ['\x' . bin2hex($body), $contentType, $project];
     $result = $db ? @pg_query_params($db, RECEIVE, $postback) : false; // no transaction around it: committed when this returns
-    if ($db && !$result && pg_connection_status($db) === PGSQL_CONNECTION_BAD && @pg_ping($db)) {
-        $result = @pg_query_params($db, RECEIVE, $postback); // it was a connection from before a restart, and pg_ping made a new one
+    if ($db && !$result && @pg_ping($db)) { // which makes a new connection if this one was from before a restart
+        $result = @pg_query_params($db, RECEIVE, $postback); // once more: repeating a postback does no harm
     }
     return $result ? pg_fetch_row($result) : false;
 }

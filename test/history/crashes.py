@@ -171,7 +171,8 @@ class Round:
             self.since, = connection.execute("SELECT nextval('history_seq')").fetchone()
             if self.rng.random() < .5:
                 connection.execute("INSERT INTO fault SELECT 'default', %s, %s", (self.prefix + "A", self.rng.choice(["fail", "late"])))
-                connection.execute("INSERT INTO history_log (what, data) SELECT 'fault', jsonb_build_object('project', 'default', 'invoice', %s::text)", (self.prefix + "A",))
+                connection.execute("INSERT INTO history_log (what, data)"
+                                   " SELECT 'fault', jsonb_build_object('project', 'default', 'invoice', %s::text)", (self.prefix + "A",))
         threads = [threading.Thread(target=self.client, args=(f"{self.prefix}{i}", i == 0)) for i in range(CLIENTS)]
         for thread in threads:
             thread.start()
@@ -251,7 +252,8 @@ def main():
                 print(f"#   => {problem}")
             sys.stdout.flush()
     server.stop("immediate")
-    print(f"{'not ' if wrong else ''}ok - {rounds} crashes under {CLIENTS} clients ({', '.join(f'{n} {k}' for k, n in counted.items())}): {answered} deliveries answered, "
+    kinds = ', '.join(f'{n} {kind}' for kind, n in counted.items())
+    print(f"{'not ' if wrong else ''}ok - {rounds} crashes under {CLIENTS} clients ({kinds}): {answered} deliveries answered, "
           f"{unanswered} not, {wrong} rounds wrong ({time.monotonic() - began:.0f} s, seed {options.seed})")
     return wrong > 0
 

@@ -18,7 +18,8 @@ from sessions import World
 ISOLATIONS = ["read committed"] * 4 + ["repeatable read", "serializable"]
 LIKELY = ["paid"] * 6 + ["paid form", "partial", "partial", "raised", "canceled", "canceled"]
 SETTINGS = [("apply", "deferred"), ("apply", "immediate"), ("require_order_id", True), ("require_order_id", False),
-            ("accept_test_payments", True), ("accept_test_payments", False), ("keys", ["second", "first"]), ("keys", ["second"]), ("keys", ["first"])]
+            ("accept_test_payments", True), ("accept_test_payments", False), ("keys", ["second", "first"]), ("keys", ["second"]),
+            ("keys", ["first"])]
 FAULTS = ["fail", "fail", "late", "sleep", "forth", "back", None, None]
 
 
@@ -34,9 +35,12 @@ class Maker:
         sessions = rng.choice([1, 2, 2, 3, 3, 4, 8])
         invoices = "ABC"[:rng.choice([1, 1, 2, 3])]
         # How much of each there is differs from history to history: all at once would hide what two of them do.
-        weights = {"deliver": 30, "begin": 8, "commit": 10, "rollback": rng.choice([0, 2]), "savepoint": rng.choice([0, 2]), "rollback to": rng.choice([0, 2]),
-                   "apply": rng.choice([0, 3]), "fault": rng.choice([0, 0, 4]), "setting": rng.choice([0, 0, 3]), "cancel": rng.choice([0, 0, 2]),
-                   "terminate": rng.choice([0, 0, 1]), "timeout": rng.choice([0, 0, 2]), "row lock": rng.choice([0, 0, 1]), "command": rng.choice([0, 0, 4])}
+        weights = {"deliver": 30, "begin": 8, "commit": 10, "rollback": rng.choice([0, 2]), "savepoint": rng.choice([0, 2]),
+                   "rollback to": rng.choice([0, 2]),
+                   "apply": rng.choice([0, 3]), "fault": rng.choice([0, 0, 4]), "setting": rng.choice([0, 0, 3]),
+                   "cancel": rng.choice([0, 0, 2]),
+                   "terminate": rng.choice([0, 0, 1]), "timeout": rng.choice([0, 0, 2]),
+                   "row lock": rng.choice([0, 0, 1]), "command": rng.choice([0, 0, 4])}
         if rng.random() < .3:
             yield OPERATOR, "parallel"
         if rng.random() < .15:                      # a tangle of rows of the merchant's
@@ -47,7 +51,8 @@ class Maker:
             session = rng.randrange(sessions)
             if what == "deliver":
                 messages = [self.message(invoices) for _ in range(rng.choice([1] * 8 + [2, 3]))]
-                yield session, what, messages, rng.choice(["insert", "insert", "receive", "receive bytes"]) if len(messages) == 1 else "insert"
+                yield session, what, messages, rng.choice(["insert", "insert", "receive",
+                    "receive bytes"]) if len(messages) == 1 else "insert"
             elif what == "begin":
                 yield session, what, rng.choice(ISOLATIONS)
             elif what == "apply":
@@ -130,7 +135,8 @@ class Judge:
             candidates = [events[:start] + events[start + size:] for start in range(0, len(events), size)]
             if size == 1:                           # and of an insert of several rows each row
                 candidates += [events[:i] + [(*event[:2], event[2][:j] + event[2][j + 1:], *event[3:])] + events[i + 1:]
-                               for i, event in enumerate(events) if event[1] == "deliver" and len(event[2]) > 1 for j in range(len(event[2]))]
+                               for i, event in enumerate(events) if event[1] == "deliver" and len(event[2]) > 1
+                               for j in range(len(event[2]))]
             smaller = next((c for c in candidates if time.monotonic() < deadline and fails(c)), None)
             if smaller is not None:
                 events = smaller

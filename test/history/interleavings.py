@@ -138,7 +138,8 @@ def cases(long):
                                     for kinds in itertools.product(FEW, repeat=3) for e in itertools.product(both, repeat=2))
     yield "three, read committed", ((w, [(k,) for k in kinds], rc * 3, e) for w in ["new", "failing", "waiting"]
                                     for kinds in itertools.combinations_with_replacement(FEW, 3)
-                                    for e in [("commit",) * 3, ("rollback", "commit", "commit"), ("commit", "rollback", "commit"), ("commit", "commit", "rollback")])
+                                    for e in [("commit",) * 3, ("rollback", "commit", "commit"), ("commit", "rollback", "commit"),
+                                        ("commit", "commit", "rollback")])
     yield "three, repeatable read", (("new", [(k,) for k in kinds], (levels[1],) * 3, ("commit",) * 3)
                                      for kinds in itertools.combinations_with_replacement(FEWEST[:3], 3))
 
@@ -150,8 +151,10 @@ def waits(player):
     failed = False
     for title, events, shortest, longest in [
             ("a delivery waits 3 seconds for its invoice", [(1, "deliver", KINDS["first"], "insert")], 2.5, 4),
-            ("a statement_timeout ends all waiting of a statement", [(1, "timeout", "statement_timeout", 300), (1, "deliver", three, "insert")], .2, 1),
-            ("a lock_timeout ends all waiting of a statement", [(1, "timeout", "lock_timeout", 300), (1, "deliver", three, "insert")], .2, 1)]:
+            ("a statement_timeout ends all waiting of a statement", [(1, "timeout", "statement_timeout", 300),
+                (1, "deliver", three, "insert")], .2, 1),
+            ("a lock_timeout ends all waiting of a statement", [(1, "timeout", "lock_timeout", 300),
+                (1, "deliver", three, "insert")], .2, 1)]:
         player.start()
         for event in held + events:
             player.event(event)
@@ -194,7 +197,8 @@ def main():
                     walker.show(world, sessions, taken)
                     sys.stdout.flush()
         failed |= wrong > 0
-        print(f"{'not ' if wrong else ''}ok - {title}: {walker.walked} interleavings of {cases_of_group} cases, {wrong} wrong ({time.monotonic() - began:.0f} s)")
+        print(f"{'not ' if wrong else ''}ok - {title}: {walker.walked} interleavings of {cases_of_group} cases, {wrong} wrong"
+              f" ({time.monotonic() - began:.0f} s)")
         sys.stdout.flush()
     return failed
 

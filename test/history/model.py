@@ -101,7 +101,8 @@ EXPIRED = -1_000_000
 OPEN = ("undecided", "pending", "failed")           # what cc_apply is to settle
 HTTP = {"rejected: unknown_project": 404, "rejected: bad_signature": 401, "rejected: token_expired": 401, "rejected: missing_order_id": 400,
         "rejected: token_reused": 409}              # of all else 200
-REVERIFIABLE = tuple(f"rejected: {reason}" for reason in ("bad_signature", "token_expired", "token_not_yet_valid", "unknown_project", "missing_order_id"))
+REVERIFIABLE = tuple(f"rejected: {reason}" for reason in ("bad_signature", "token_expired", "token_not_yet_valid", "unknown_project",
+    "missing_order_id"))
 ACCEPTABLE = ("conflict", "rejected: token_reused")
 HELD = ("applied", "pending", "conflict")           # content that came in such a row came already
 SPENDING = ("applied", "duplicate", "conflict", "failed", "pending", "rejected: missing_order_id")
@@ -147,7 +148,8 @@ class Model:
         self.purged = set()                         # ids
         self.digests = {}                           # what the product calls a token or a content: what it is
         self.invoices = {}                          # (project, invoice): its last version in the log, as judged
-        self.fresh = collections.defaultdict(list)  # versions in the log that no row of the inbox has accounted for yet, by invoice and arrival
+        # Versions in the log that no row of the inbox has accounted for yet, by invoice and arrival
+        self.fresh = collections.defaultdict(list)
         self.arriving = {}                          # by process: the delivery that it decides
         self.fired = collections.Counter()
         self.marked = collections.Counter()         # orders, as the log has them
@@ -290,7 +292,8 @@ class Model:
 
     def may_wait(self, delivery, known):
         """Whether there can be a reason not to settle it now."""
-        return not self.draining and (known is not None or delivery.isolation != "read committed" or delivery.interrupted or delivery.seconds > 2.9
+        return not self.draining and (known is not None or delivery.isolation != "read committed" or delivery.interrupted
+            or delivery.seconds > 2.9
                                       or delivery.statement in self.deadlocked)
 
     def is_hidden(self, xid, row):
@@ -403,7 +406,8 @@ class Model:
             self.follow(about, row, invoice, now, want)
         for column, values in want.items():
             if now[column] not in values:
-                self.wrong(f"{about}: {column} of the invoice is {now[column]}, allowed: {' or '.join(map(str, values))}; it was {invoice and invoice[column]}")
+                self.wrong(f"{about}: {column} of the invoice is {now[column]}, allowed: {' or '.join(map(str, values))}; "
+                           f"it was {invoice and invoice[column]}")
         paid, owed = now["amount_paid"], now["amount_to_pay"]
         payment = None if paid is None or owed is None else "under" if paid < owed else "over" if paid > owed else "exact"
         if now["payment"] != payment:
@@ -422,7 +426,8 @@ class Model:
         for column, value in given.items():
             if not isinstance(value, list):
                 want[column] = {value, invoice and invoice[column]}
-        if invoice and invoice["paid_at"] and now["order_id"] != invoice["order_id"] and invoice["order_id"] and "reassign" not in self.commands:
+        if (invoice and invoice["paid_at"] and now["order_id"] != invoice["order_id"] and invoice["order_id"]
+                and "reassign" not in self.commands):
             self.wrong(f"{about}: accepted, and the paid invoice has another order without reassign")
 
     # --- Digests ---
@@ -430,11 +435,13 @@ class Model:
     def check_proof(self, about, row, data, token):
         spends = self.spent.get(token) == row.id
         if spends != (data["token_digest"] is not None):
-            self.wrong(f"{about}: {row.outcome}, {'spends its token without' if spends else 'does not spend its token, but has'} token_digest")
+            how = 'spends its token without' if spends else 'does not spend its token, but has'
+            self.wrong(f"{about}: {row.outcome}, {how} token_digest")
         verified = not row.outcome.startswith("rejected") or row.outcome == "rejected: missing_order_id"
         if verified and not (data["content_digest"] and data["token_expires_at"]):
             self.wrong(f"{about}: {row.outcome} without its proof")
-        if not verified and "token_reused" not in row.outcome and (data["content_digest"] or data["token_digest"] or data["token_expires_at"]):
+        if not verified and "token_reused" not in row.outcome and (data["content_digest"] or data["token_digest"]
+            or data["token_expires_at"]):
             self.wrong(f"{about}: {row.outcome}, and carries a proof")
         for digest, means in (data["token_digest"], token), (data["content_digest"], row.message[1:3]):
             if digest is not None and self.digests.setdefault(digest, means) != means:

@@ -12,13 +12,16 @@ DRAIN = 20                                              # calls of cc_apply at m
 # Commands of an operator; {prefix} is of the history, {n} a number. Those that the extension does not have are left out.
 COMMANDS = {
     "reverify": ("cc_reverify", "SELECT count(*) FROM cc_reverify()"),
-    "accept": ("cc_accept", "SELECT cc_accept(id) FROM (SELECT id FROM cc_inbox WHERE (state = 'conflict' OR reason = 'token_reused') AND content_type LIKE '%n={prefix}%'"
-                            " ORDER BY id OFFSET {n} LIMIT 1) AS wrong"),
-    "reassign": ("cc_accept", "SELECT cc_accept(id, true) FROM (SELECT id FROM cc_inbox WHERE state = 'conflict' AND content_type LIKE '%n={prefix}%'"
+    "accept": ("cc_accept",
+               "SELECT cc_accept(id) FROM (SELECT id FROM cc_inbox WHERE (state = 'conflict' OR reason = 'token_reused')"
+                            " AND content_type LIKE '%n={prefix}%' ORDER BY id OFFSET {n} LIMIT 1) AS wrong"),
+    "reassign": ("cc_accept",
+        "SELECT cc_accept(id, true) FROM (SELECT id FROM cc_inbox WHERE state = 'conflict' AND content_type LIKE '%n={prefix}%'"
                               " ORDER BY id OFFSET {n} LIMIT 1) AS wrong"),
     "purge": ("cc_purge", "SELECT cc_purge('1 day')"),
 }
-AGE = "UPDATE cc_inbox SET received_at = received_at - interval '2 days' WHERE content_type LIKE '%n={prefix}%' AND state IN ('applied', 'duplicate', 'rejected')"
+AGE = ("UPDATE cc_inbox SET received_at = received_at - interval '2 days' WHERE content_type LIKE '%n={prefix}%'"
+       " AND state IN ('applied', 'duplicate', 'rejected')")
 
 
 class Player:
@@ -124,11 +127,13 @@ class Player:
             session.isolation = "read committed"
         statement = f"{session.name} {len(self.deliveries)}"
         for message in messages:
-            message = message._replace(invoice=self.prefix + message.invoice, token=message.token._replace(name=self.prefix + message.token.name))
+            message = message._replace(invoice=self.prefix + message.invoice,
+                token=message.token._replace(name=self.prefix + message.token.name))
             key = message.project, message.invoice
             is_failing = self.faults.get(key) in ("fail", "late")
             delivery = Delivery(message, session.isolation, interrupted=session.has_timeout or session.was_cancelled, statement=statement,
-                                may_fail=is_failing or key in session.faults_before, must_fail=is_failing and session.isolation == "read committed")
+                                may_fail=is_failing or key in session.faults_before,
+                                must_fail=is_failing and session.isolation == "read committed")
             number = f"{self.prefix}{len(self.deliveries) + 1}"
             self.deliveries[number] = delivery
             session.under_way.append(delivery)
@@ -164,7 +169,8 @@ class Player:
             self.operate("DELETE FROM fault WHERE project = {} AND invoice_id = {}".format(*map(quote, key)))
         else:
             self.faults[key] = kind
-            self.operate("INSERT INTO fault VALUES ({0}, {1}, {2}) ON CONFLICT (project, invoice_id) DO UPDATE SET kind = {2}".format(*map(quote, (*key, kind))))
+            self.operate("INSERT INTO fault VALUES ({0}, {1}, {2})"
+                         " ON CONFLICT (project, invoice_id) DO UPDATE SET kind = {2}".format(*map(quote, (*key, kind))))
 
     def do_setting(self, project, name, value):
         if any(s.busy for s in self.sessions):
@@ -172,7 +178,8 @@ class Player:
         assign = f"{name} = {quote(value)}"
         if name == "keys":
             secrets = [secret_of(project, key) for key in value]
-            assign = (f"secret = {quote(secrets[0])}, previous_secret = {quote(secrets[1])}, previous_secret_until = now() + interval '1 hour'"
+            assign = (f"secret = {quote(secrets[0])}, previous_secret = {quote(secrets[1])},"
+                      " previous_secret_until = now() + interval '1 hour'"
                       if len(secrets) > 1 else f"secret = {quote(secrets[0])}, previous_secret = NULL, previous_secret_until = NULL")
         self.settings.add(project)
         self.operate(f"UPDATE cc_project SET {assign} WHERE name = {quote(project)}")
@@ -296,5 +303,7 @@ class Player:
         if is_broken:
             self.world.reset()
         for project in self.settings:
-            self.world.admin.execute("UPDATE cc_project SET secret = %s, previous_secret = NULL, previous_secret_until = NULL, apply = 'immediate', "
-                                     "require_order_id = false, accept_test_payments = false WHERE name = %s", (secret_of(project, "first"), project))
+            self.world.admin.execute("UPDATE cc_project SET secret = %s, previous_secret = NULL, previous_secret_until = NULL,"
+                                     " apply = 'immediate', "
+                                     "require_order_id = false, accept_test_payments = false WHERE name = %s", (secret_of(project, "first"),
+                                         project))

@@ -127,7 +127,8 @@ class World:
     def reset(self):
         self.admin.execute("TRUNCATE cc_inbox, cc_invoice, orders, fault, history_log")
         for project in "default", "second":
-            self.admin.execute("UPDATE cc_project SET secret = %s, previous_secret = NULL, previous_secret_until = NULL, apply = 'immediate', require_order_id = false, "
+            self.admin.execute("UPDATE cc_project SET secret = %s, previous_secret = NULL, previous_secret_until = NULL,"
+                               " apply = 'immediate', require_order_id = false, "
                                "accept_test_payments = false WHERE name = %s", (secret_of(project, "first"), project))
 
     # --- Waiting ---
@@ -165,8 +166,10 @@ class World:
         log = [(what, pid, json.loads(data, parse_float=Decimal, parse_int=Decimal) | {"xid": int(xid), "snapshot": snapshot})
                for what, pid, data, xid, snapshot in self.admin.execute(
             "SELECT what, pid, data::text, xid::text, snapshot::text FROM history_log WHERE seq > %s ORDER BY seq", (since,))]
-        inbox = {row["id"]: outcome_of(row) for row in self.read("to_jsonb(i) - 'body' - 'raw' FROM cc_inbox i WHERE content_type LIKE %s", f"%n={prefix}%")}
-        invoices = {(row["project"], row["invoice_id"]): row for row in self.read("to_jsonb(i) FROM cc_invoice i WHERE invoice_id LIKE %s", prefix + "%")}
+        inbox = {row["id"]: outcome_of(row) for row in self.read("to_jsonb(i) - 'body' - 'raw' FROM cc_inbox i WHERE content_type LIKE %s",
+            f"%n={prefix}%")}
+        invoices = {(row["project"], row["invoice_id"]): row for row in self.read("to_jsonb(i) FROM cc_invoice i WHERE invoice_id LIKE %s",
+            prefix + "%")}
         orders = dict(self.admin.execute("SELECT id, paid_at IS NOT NULL FROM orders WHERE id LIKE %s", (f"_-{prefix}%",)).fetchall())
         return log, inbox, invoices, orders
 

@@ -9,7 +9,8 @@ CREATE SEQUENCE history_seq CACHE 1;
 CREATE TABLE history_log (seq bigint DEFAULT nextval('history_seq'), pid integer DEFAULT pg_backend_pid(), what text, data jsonb,
     xid xid8 DEFAULT pg_current_xact_id(), snapshot pg_snapshot DEFAULT pg_current_snapshot());
 CREATE FUNCTION history_log() RETURNS trigger LANGUAGE plpgsql AS
-    $$BEGIN INSERT INTO public.history_log (what, data) VALUES (TG_ARGV[0], to_jsonb(coalesce(NEW, OLD)) - 'body' - 'raw' - 'info'); RETURN NEW; END$$;
+    $$BEGIN INSERT INTO public.history_log (what, data) VALUES (TG_ARGV[0], to_jsonb(coalesce(NEW, OLD)) - 'body' - 'raw' - 'info');
+        RETURN NEW; END$$;
 
 CREATE TABLE orders (id text PRIMARY KEY, amount numeric NOT NULL DEFAULT 10, currency text NOT NULL DEFAULT 'BNB', paid_at timestamptz);
 CREATE FUNCTION mark_order_paid() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -87,21 +87,25 @@ check(until(lambda: all(t["health"] == "up" for t in ask("targets")["activeTarge
 check(until(lambda: not firing()), "what is right fires nothing", firing())
 
 # The monitoring role: health, and nothing else
-for statement in ("SELECT body FROM cc_inbox", "SELECT secret FROM cc_project", "SELECT * FROM cc_invoice", "SELECT * FROM cc_timeline('FIRST')",
+for statement in ("SELECT body FROM cc_inbox", "SELECT secret FROM cc_project", "SELECT * FROM cc_invoice",
+    "SELECT * FROM cc_timeline('FIRST')",
                   "SELECT cc_apply()", "SELECT * FROM cc_health_rows('1 hour')", "SELECT paid_at FROM orders"):
     check("permission denied" in sql(statement, "prometheus"), f"the monitoring role is refused: {statement}", sql(statement, "prometheus"))
 check(sql("SELECT count(*) FROM cc_health()", "prometheus") == "3", "the monitoring role may call cc_health")
 
-fault("OrderTriggerIsBroken", "ALTER TABLE orders RENAME TO bills; SELECT deliver('A')", "ALTER TABLE bills RENAME TO orders; SELECT cc_apply()")
+fault("OrderTriggerIsBroken", "ALTER TABLE orders RENAME TO bills; SELECT deliver('A')",
+    "ALTER TABLE bills RENAME TO orders; SELECT cc_apply()")
 fault("OrderTriggerIsBroken", "ALTER TABLE cc_invoice DISABLE TRIGGER mark", "ALTER TABLE cc_invoice ENABLE TRIGGER mark", label="both")
-fault("PostbacksConflict", "SELECT deliver('FIRST', order_id => 'ANOTHER')", "SELECT cc_accept(id, reassign => true) FROM cc_inbox WHERE state = 'conflict'")
+fault("PostbacksConflict", "SELECT deliver('FIRST', order_id => 'ANOTHER')",
+    "SELECT cc_accept(id, reassign => true) FROM cc_inbox WHERE state = 'conflict'")
 fault("PostbacksWait", "UPDATE cc_project SET apply = 'deferred' WHERE name = 'default'; SELECT deliver('P'); "
       "UPDATE cc_inbox SET received_at = received_at - interval '6 minutes' WHERE state = 'pending'",
       "UPDATE cc_project SET apply = 'immediate' WHERE name = 'default'; SELECT cc_apply()")
 # A key that was rotated: the postbacks until now came within 100 seconds, the last one a minute ago
 fault("PostbackSecretIsWrong",
       "SELECT deliver('S' || n) FROM generate_series(1, 100) AS n; "
-      "UPDATE cc_inbox SET received_at = now() - interval '160 seconds' + substr(invoice_id, 2)::integer * interval '1 second' WHERE invoice_id ~ '^S\\d'; "
+      "UPDATE cc_inbox SET received_at = now() - interval '160 seconds'"
+      " + substr(invoice_id, 2)::integer * interval '1 second' WHERE invoice_id ~ '^S\\d'; "
       "UPDATE cc_inbox SET received_at = now() - interval '200 seconds' WHERE invoice_id !~ '^S\\d' AND project = 'default'; "
       "SELECT deliver('T' || n, 'the new key') FROM generate_series(1, 10) AS n",
       "UPDATE cc_project SET secret = 'the new key' WHERE name = 'default'; SELECT * FROM cc_reverify('default')")
@@ -110,16 +114,19 @@ bad = 'max(sql_cc_health{col="bad_signatures"}) == 100'
 check(until(lambda: ask("query", query=bad)["result"]) and not until(firing, 3), "forgeries among genuine ones fire nothing", firing())
 sql("DELETE FROM cc_inbox WHERE state = 'rejected'")
 fault("PostbackClockIsWrong",
-      "UPDATE cc_inbox SET received_at = received_at - interval '200 seconds' WHERE project = 'default' AND received_at > now() - interval '200 seconds'; "
+      "UPDATE cc_inbox SET received_at = received_at - interval '200 seconds'"
+      " WHERE project = 'default' AND received_at > now() - interval '200 seconds'; "
       "SELECT deliver('V' || n, 'the new key', expires_at => now() - interval '1 minute') FROM generate_series(1, 10) AS n",
       "SELECT * FROM cc_reverify('default', leeway => '10 minutes')")
-fault("PostbacksAreSilent", "UPDATE cc_inbox SET received_at = received_at - interval '90 minutes' WHERE project = 'default'", "SELECT deliver('X', 'the new key')")
+fault("PostbacksAreSilent", "UPDATE cc_inbox SET received_at = received_at - interval '90 minutes' WHERE project = 'default'",
+    "SELECT deliver('X', 'the new key')")
 # Without its trigger cc_project takes a secret twice
 fault("ProjectsShareASecret", "ALTER TABLE cc_project DISABLE TRIGGER cc_project_check; "
       "UPDATE cc_project SET previous_secret = 'TOPSECRET', previous_secret_until = 'infinity' WHERE name = 'default'; "
       "ALTER TABLE cc_project ENABLE TRIGGER cc_project_check",
       "UPDATE cc_project SET previous_secret = NULL WHERE name = 'default'", label="both")
-fault("PostbacksAreNotReceived", "ALTER TABLE cc_inbox DISABLE TRIGGER cc_inbox_insert", "ALTER TABLE cc_inbox ENABLE TRIGGER cc_inbox_insert", label="trigger")
+fault("PostbacksAreNotReceived", "ALTER TABLE cc_inbox DISABLE TRIGGER cc_inbox_insert",
+    "ALTER TABLE cc_inbox ENABLE TRIGGER cc_inbox_insert", label="trigger")
 fault("PostbackTablesAreSlow", "DROP INDEX cc_inbox_content", "SELECT cc_setup()", label="")
 fault("TestPaymentsPay", "UPDATE cc_project SET accept_test_payments = true WHERE name = 'second'",
       "UPDATE cc_project SET accept_test_payments = false WHERE name = 'second'", label="second")
@@ -134,11 +141,13 @@ check(all(name in set(ask("label/__name__/values")) for name in names), "the das
 
 # The database is away, then the exporter
 sql("ALTER ROLE prometheus NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'prometheus'", "postgres")
-check(until(lambda: any(name == "PostbackHealthIsUnknown" for name, _ in firing())), "PostbackHealthIsUnknown fires without the database", firing())
+check(until(lambda: any(name == "PostbackHealthIsUnknown" for name, _ in firing())), "PostbackHealthIsUnknown fires without the database",
+    firing())
 sql("ALTER ROLE prometheus LOGIN", "postgres")
 check(until(lambda: not firing()), "PostbackHealthIsUnknown clears", firing())
 os.kill(EXPORTER_PID, signal.SIGSTOP)
-check(until(lambda: any(name == "PostbackHealthIsUnknown" for name, _ in firing())), "PostbackHealthIsUnknown fires without the exporter", firing())
+check(until(lambda: any(name == "PostbackHealthIsUnknown" for name, _ in firing())), "PostbackHealthIsUnknown fires without the exporter",
+    firing())
 os.kill(EXPORTER_PID, signal.SIGCONT)
 check(until(lambda: not firing()), "PostbackHealthIsUnknown clears", firing())
 seen.add("PostbackHealthIsUnknown")

@@ -10,7 +10,8 @@ CREATE TABLE orders (id text PRIMARY KEY, paid_at timestamptz);
 CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN UPDATE orders SET paid_at = NEW.paid_at WHERE id = NEW.order_id; RETURN NULL; END $$;
 CREATE TRIGGER mark AFTER INSERT OR UPDATE OF paid_at ON cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION mark();
-CREATE FUNCTION deliver(invoice text, secret text DEFAULT 's3cret', project text DEFAULT 'default', order_id text DEFAULT 'ORDER', expires_at timestamptz DEFAULT now() + interval '5 minutes')
+CREATE FUNCTION deliver(invoice text, secret text DEFAULT 's3cret', project text DEFAULT 'default', order_id text DEFAULT 'ORDER',
+    expires_at timestamptz DEFAULT now() + interval '5 minutes')
     RETURNS text LANGUAGE sql AS $$
     INSERT INTO cc_inbox AS i (project, body, content_type)
     VALUES ($3, cc_sample_postback(secret, invoice_id => invoice, order_id => $4, expires_at => $5), 'application/json')

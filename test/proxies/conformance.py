@@ -101,7 +101,8 @@ Row = collections.namedtuple("Row", "project state reason content_type body")
 
 
 def newest(count=1):
-    rows = sql("SELECT project, state, reason, content_type, coalesce(raw, convert_to(body, 'UTF8')) FROM cc_inbox ORDER BY id DESC LIMIT %s", count)
+    rows = sql("SELECT project, state, reason, content_type, coalesce(raw, convert_to(body, 'UTF8'))"
+               " FROM cc_inbox ORDER BY id DESC LIMIT %s", count)
     return [Row(*row) for row in rows]
 
 
@@ -353,7 +354,8 @@ def _(p):
 
 @case("Content-Type to the letter, or none")
 def _(p):
-    for kind in ("Application/JSON", 'application/json;charset="utf-8" ; x=1', "application/cloudevents+json", "application/json; charset=latin1", "x"):
+    for kind in ("Application/JSON", 'application/json;charset="utf-8" ; x=1', "application/cloudevents+json",
+        "application/json; charset=latin1", "x"):
         body = sample(invoice())
         p.check(p.post(body, content_type=kind), *told(body, kind))
         assert newest()[0][3:] == (kind, body), newest()
@@ -403,7 +405,7 @@ def _(p):
 
 @case("other methods: 405")
 def _(p):
-    for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH"):
+    for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"):
         answer = p.post(method=method, path="/postback/shop")
         assert answer.status == 405, f"{method}: {answer.status}"
         if p.inexact:
@@ -417,16 +419,27 @@ def _(p):
 def _(p):
     before = rows()
     body = sample(invoice())
-    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "/postback/%00", "/postback/default%00", "/postback/%ff", "/postback/..%2f"):
+    for path in ("/", "/post", "/postback/", "/postback/shop/x", "/postbacks", "/postback//shop", "/Postback",
+                 "/postback/%00", "/postback/default%00", "/postback/%ff", "/postback/..%2f"):
         answer = p.post(body, path=path)
         if p.inexact:
             p.remarks.add("says 200 to /, 404 to others, without words")
-            assert answer.status == {"/": 200, "/postback/..%2f": 301}.get(path, 404), f"{path}: {answer.status}"
+            assert answer.status == {"/": 200, "/postback//shop": 301, "/postback/..%2f": 301}.get(path, 404), f"{path}: {answer.status}"
             continue
         assert 400 <= answer.status < 500, f"{path}: {answer.status}"
         if "%00" not in path:  # which a web server may refuse before it is one of ours
             assert isinstance(json.loads(answer.body)["error"], str), f"{path}: {answer.body}"
     assert not sql("SELECT FROM cc_inbox WHERE state <> 'rejected' AND body = %s", body.decode()), rows() - before
+
+
+@case("two slashes first: 404")
+def _(p):
+    answer = p.post(sample(invoice()), path="//postback")
+    if p.name in ("flask", "gunicorn"):
+        p.remarks.add("takes // for /")
+        assert answer.status == 200, answer.status
+    else:
+        assert answer.status == (301 if p.inexact else 404), answer.status
 
 
 @case("keep-alive")
@@ -572,6 +585,24 @@ def _(p):
     assert not lost, f"answered with 200 and lost: {lost}"
 
 
+@contextlib.contextmanager
+def killed():
+    pg_ctl("stop", "--mode=immediate")
+    yield
+    start()
+
+
+@case("killed while idle: 503", killed)
+def _(p):
+    for _ in range(2):
+        p.check_unavailable(p.post(b"{}"))
+
+
+@case("… and back")
+def _(p):
+    p.until_received()
+
+
 @case("down: 503 within 5 seconds", stopped)
 def _(p):
     for _ in range(2):
@@ -603,6 +634,27 @@ def _(p):
 @case("… and back")
 def _(p):
     p.until_received()
+
+
+@contextlib.contextmanager
+def an_error_at_times():
+    sql("CREATE SEQUENCE errors_left MINVALUE -1000 MAXVALUE 1000 START 0 INCREMENT -1")
+    sql('''CREATE FUNCTION raise_at_times() RETURNS trigger LANGUAGE plpgsql AS
+           $$BEGIN IF nextval('errors_left') > 0 THEN RAISE 'not now'; END IF; RETURN NULL; END$$''')
+    sql("CREATE TRIGGER raise_at_times BEFORE INSERT ON cc_inbox EXECUTE FUNCTION raise_at_times()")
+    yield
+    sql("DROP TRIGGER raise_at_times ON cc_inbox")
+    sql("DROP FUNCTION raise_at_times")
+    sql("DROP SEQUENCE errors_left")
+
+
+@case("an error, and none at once after: 200", an_error_at_times)
+def _(p):
+    sql("SELECT setval('errors_left', 2)")
+    p.check(p.post(sample(invoice())), 200, RECEIVED)
+    sql("SELECT setval('errors_left', 3)")
+    p.check_unavailable(p.post(sample(invoice())))
+    p.check(p.post(sample(invoice())), 200, RECEIVED)
 
 
 @contextlib.contextmanager
@@ -646,8 +698,10 @@ def _(p):
 @case("script/send-postback")
 def _(p):
     url = p.url.geturl() + "/postback/shop"
-    for options in ("", "--format form --secret", "--forged --secret", "--expired --format form", "--replay", "--replay --format form --secret"):
-        command = ["script/send-postback", "--project", "shop", "--order", MARK, "--amount", "12.25", "--currency", "USDT_TRC20", *options.split()]
+    for options in ("", "--format form --secret", "--forged --secret", "--expired --format form", "--replay",
+        "--replay --format form --secret"):
+        command = ["script/send-postback", "--project", "shop", "--order", MARK, "--amount", "12.25", "--currency", "USDT_TRC20",
+            *options.split()]
         run = subprocess.run([*command, url], input=SECRETS["shop"] + "\n", capture_output=True, text=True)
         assert run.returncode == 0, f"{command}: {run.stdout[-500:]}{run.stderr}"
         sent = newest()[0].body.decode()

@@ -52,7 +52,8 @@ start_proxies() {
 start_flask() { start_background flask "$1" with_variables PORT="$1" /usr/bin/python3 proxies/flask/app.py; }
 
 start_gunicorn() {
-  start_background gunicorn "$1" with_url /usr/bin/gunicorn --chdir proxies/flask --workers 2 --threads 8 --bind "127.0.0.1:$1" --access-logfile - app:app
+  start_background gunicorn "$1" with_url /usr/bin/gunicorn --chdir proxies/flask --workers 2 --threads 8 --bind "127.0.0.1:$1" \
+    --access-logfile - app:app
 }
 
 start_express() {
@@ -61,11 +62,14 @@ start_express() {
 }
 
 start_php() {
-  start_background php "$1" with_variables php -d enable_post_data_reading=0 -d expose_php=0 -S "127.0.0.1:$1" proxies/php/postback.php
+  # Freed memory is overwritten, so that PHP crashes where it uses such.
+  start_background php "$1" with_variables env USE_ZEND_ALLOC=0 MALLOC_PERTURB_=165 \
+    php -d enable_post_data_reading=0 -d expose_php=0 -S "127.0.0.1:$1" proxies/php/postback.php
 }
 
 start_webhook() {
-  start_background webhook "$1" in_folder proxies/webhook with_variables webhook -hooks hooks.yaml -urlprefix '' -ip 127.0.0.1 -port "$1" -verbose
+  start_background webhook "$1" in_folder proxies/webhook with_variables webhook -hooks hooks.yaml -urlprefix '' \
+    -ip 127.0.0.1 -port "$1" -verbose
 }
 
 # adapted FILE [FROM TO]...: the file with its places on a real machine replaced by ours. Each must occur.

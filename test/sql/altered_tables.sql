@@ -12,10 +12,12 @@ SELECT format('{"status":"success","invoice_id":"N","amount_crypto":1,"currency"
 CREATE PROCEDURE deliver(invoice text, unbound text) LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO cc_inbox (body) VALUES (sample(invoice)), (sample(invoice)), (sample(invoice, 2)), (sample(invoice, 1)),
-                                       (replace(unbound, '"N"', format('"%sN"', invoice))), (replace(unbound, '"N"', format('"%sM"', invoice)));
+                                       (replace(unbound, '"N"', format('"%sN"', invoice))),
+                                           (replace(unbound, '"N"', format('"%sM"', invoice)));
     INSERT INTO cc_inbox (project, body) VALUES ('second', sample(invoice, secret => 'other')), ('third', sample(invoice));
 END $$;
-CREATE VIEW states AS SELECT string_agg(concat_ws('/', state, reason), ' ' ORDER BY id) FROM cc_inbox WHERE id > (SELECT max(id) - 8 FROM cc_inbox);
+CREATE VIEW states AS SELECT string_agg(concat_ws('/', state, reason), ' ' ORDER BY id) FROM cc_inbox
+    WHERE id > (SELECT max(id) - 8 FROM cc_inbox);
 
 CALL deliver('A', :'unbound');
 SELECT * FROM states;

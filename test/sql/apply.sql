@@ -9,7 +9,8 @@ $$;
 
 -- Verified at once, applied later: a fault is known at once
 SELECT sample('A') AS body \gset
-INSERT INTO cc_inbox (body) VALUES (:'body'), (sample('A')), (replace(:'body', '"amount_crypto": 1', '"amount_crypto": 2')), (sample('A', 2)), (sample('B', expires => '-1 s')) RETURNING state, reason;
+INSERT INTO cc_inbox (body) VALUES (:'body'), (sample('A')), (replace(:'body', '"amount_crypto": 1', '"amount_crypto": 2')),
+    (sample('A', 2)), (sample('B', expires => '-1 s')) RETURNING state, reason;
 SELECT count(*) FROM cc_invoice;
 SELECT cc_apply();
 SELECT id, state, reason, attempts, applied_at >= received_at AS applied FROM cc_inbox ORDER BY id;
@@ -78,7 +79,8 @@ CALL cc_work();
 RESET ROLE;
 GRANT EXECUTE ON PROCEDURE cc_work() TO regress_worker;
 INSERT INTO cc_inbox (body) VALUES (sample('BYWORKER'));
-CREATE FUNCTION who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'as the owner: %', current_user <> 'regress_worker'; RETURN NEW; END $$;
+CREATE FUNCTION who() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'as the owner: %',
+    current_user <> 'regress_worker'; RETURN NEW; END $$;
 CREATE TRIGGER who BEFORE INSERT ON cc_invoice FOR EACH ROW EXECUTE FUNCTION who();
 SET ROLE regress_worker;
 CALL cc_work();

@@ -50,7 +50,8 @@ BEGIN
     IF NEW.order_id LIKE 'O-FAIL%' THEN RAISE 'no such order: %', NEW.info->>'address' USING ERRCODE = 'P0002'; END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER "Mark" AFTER INSERT OR UPDATE OF paid_at ON cc.cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION cc.mark();
+CREATE TRIGGER "Mark" AFTER INSERT OR UPDATE OF paid_at ON cc.cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL)
+    EXECUTE FUNCTION cc.mark();
 SELECT * FROM cc.problems();
 -- disabled
 ALTER TABLE cc.cc_invoice DISABLE TRIGGER "Mark";
@@ -61,7 +62,8 @@ SELECT * FROM cc.problems();
 -- Counts
 SELECT cc.deliver('A'), cc.deliver('B'), cc.deliver('C', 'wrong');
 SELECT project, received, applied, duplicates, rejected, bad_signatures, waiting, failed, oldest_waiting, conflicts,
-       last_received_at = (SELECT max(received_at) FROM cc.cc_inbox) AS last_received, last_paid_at = (SELECT max(paid_at) FROM cc.cc_invoice) AS last_paid
+       last_received_at = (SELECT max(received_at) FROM cc.cc_inbox) AS last_received,
+           last_paid_at = (SELECT max(paid_at) FROM cc.cc_invoice) AS last_paid
   FROM cc.cc_health();
 
 -- Failed: only the SQLSTATE, because a message can contain anything
@@ -98,8 +100,10 @@ SELECT * FROM cc.problems();
 
 -- A key that was changed at the service: one postback a minute until 10 minutes ago, and only failures since then
 SELECT count(*) FROM generate_series(1, 30) AS n, cc.deliver('R' || n);
-UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minutes' + substr(invoice_id, 2)::integer * interval '1 minute' WHERE invoice_id ~ '^R\d';
-UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minutes' WHERE project = 'default' AND invoice_id !~ '^R\d' OR invoice_id IS NULL;
+UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minutes' + substr(invoice_id, 2)::integer * interval '1 minute'
+    WHERE invoice_id ~ '^R\d';
+UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minutes' WHERE project = 'default' AND invoice_id !~ '^R\d'
+    OR invoice_id IS NULL;
 SELECT count(*) FROM generate_series(1, 2) AS n, cc.deliver('X' || n, 'the new key');
 SELECT * FROM cc.problems();
 SELECT count(*) FROM generate_series(3, 4) AS n, cc.deliver('X' || n, 'the new key');
@@ -128,7 +132,8 @@ SELECT * FROM cc.problems();
 
 -- A clock that is ahead
 INSERT INTO cc.cc_inbox (project, body, content_type)
-SELECT 'o''ther', cc.cc_sample_postback('the right one', invoice_id => 'T' || n, expires_at => statement_timestamp() - interval '1 minute'), 'application/json'
+SELECT 'o''ther', cc.cc_sample_postback('the right one', invoice_id => 'T' || n, expires_at => statement_timestamp() - interval '1 minute'),
+    'application/json'
   FROM generate_series(1, 6) AS n;
 SELECT * FROM cc.problems();
 SELECT * FROM cc.cc_reverify('o''ther', leeway => '5 minutes');
@@ -138,16 +143,20 @@ SELECT * FROM cc.problems();
 UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '5 days';
 SELECT * FROM cc.problems();
 WITH day AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM cc.cc_inbox WHERE project = 'default' AND state <> 'rejected')
-UPDATE cc.cc_inbox AS i SET received_at = statement_timestamp() - interval '2 hours' + sign(n % 10) * interval '30 minutes' - (n % 10) * interval '1 day' FROM day WHERE day.id = i.id;
+UPDATE cc.cc_inbox AS i SET received_at = statement_timestamp() - interval '2 hours' + sign(n % 10) * interval '30 minutes' - (n % 10) *
+    interval '1 day' FROM day WHERE day.id = i.id;
 SELECT * FROM cc.problems();
 -- not for 50 minutes
 WITH day AS (SELECT id, row_number() OVER (ORDER BY id) AS n FROM cc.cc_inbox WHERE project = 'default' AND state <> 'rejected')
-UPDATE cc.cc_inbox AS i SET received_at = statement_timestamp() - interval '50 minutes' + sign(n % 10) * interval '30 minutes' - (n % 10) * interval '1 day' FROM day WHERE day.id = i.id;
+UPDATE cc.cc_inbox AS i SET received_at = statement_timestamp() - interval '50 minutes' + sign(n % 10) * interval '30 minutes' - (n % 10) *
+    interval '1 day' FROM day WHERE day.id = i.id;
 SELECT * FROM cc.problems();
 -- not when there was none on two of those days
-UPDATE cc.cc_inbox SET received_at = received_at - interval '70 minutes' WHERE project = 'default' AND received_at > statement_timestamp() - interval '1 day';
+UPDATE cc.cc_inbox SET received_at = received_at - interval '70 minutes' WHERE project = 'default'
+    AND received_at > statement_timestamp() - interval '1 day';
 SELECT regexp_replace(problem, ':.*', '') AS problem FROM cc.problems();
-UPDATE cc.cc_inbox SET received_at = received_at - interval '20 days' WHERE project = 'default' AND received_at BETWEEN statement_timestamp() - interval '3.5 days' AND statement_timestamp() - interval '1.5 days';
+UPDATE cc.cc_inbox SET received_at = received_at - interval '20 days' WHERE project = 'default'
+    AND received_at BETWEEN statement_timestamp() - interval '3.5 days' AND statement_timestamp() - interval '1.5 days';
 SELECT * FROM cc.problems();
 
 -- Postbacks for unknown projects; a stranger chose the names
@@ -157,7 +166,8 @@ SELECT project, received, rejected, last_received_at IS NOT NULL AS has_last FRO
 DELETE FROM cc.cc_inbox WHERE reason = 'unknown_project';
 
 -- A dropped index; an index of another name fixes it
-SELECT indexrelid::regclass AS index FROM pg_index WHERE indrelid = 'cc.cc_inbox'::regclass AND pg_get_indexdef(indexrelid) LIKE '%(token_digest)%' \gset
+SELECT indexrelid::regclass AS index FROM pg_index WHERE indrelid = 'cc.cc_inbox'::regclass
+    AND pg_get_indexdef(indexrelid) LIKE '%(token_digest)%' \gset
 ALTER INDEX :index RENAME TO mine;
 SELECT * FROM cc.problems();
 DROP INDEX cc.mine;
@@ -210,7 +220,8 @@ SELECT * FROM cc.problems();
 -- In a filled table it reads only new and faulty rows, by index: rows read in this transaction
 ALTER TABLE cc.cc_inbox DISABLE TRIGGER USER;
 INSERT INTO cc.cc_inbox (project, received_at, state, reason)
-SELECT 'default', statement_timestamp() - n * interval '1 minute', CASE WHEN n % 5 = 0 THEN 'rejected' ELSE 'applied' END, CASE WHEN n % 5 = 0 THEN 'bad_signature' END
+SELECT 'default', statement_timestamp() - n * interval '1 minute', CASE WHEN n % 5 = 0 THEN 'rejected' ELSE 'applied' END,
+    CASE WHEN n % 5 = 0 THEN 'bad_signature' END
   FROM generate_series(1, 20000) AS n;
 INSERT INTO cc.cc_invoice (project, invoice_id, status, amount_crypto, currency, paid_at, token_expires_at, received_at, updated_at)
 SELECT 'default', 'Z' || n, 'success', 1, 'BNB', now(), now(), now(), now() FROM generate_series(1, 20000) AS n;
@@ -218,7 +229,8 @@ ALTER TABLE cc.cc_inbox ENABLE TRIGGER USER;
 SELECT pg_stat_force_next_flush();
 BEGIN;
 SELECT received FROM cc.cc_health() WHERE project = 'default';
-SELECT relname, seq_scan, seq_tup_read, idx_tup_fetch < 3000 AS few FROM pg_stat_xact_user_tables WHERE schemaname = 'cc' AND relname IN ('cc_inbox', 'cc_invoice') ORDER BY 1;
+SELECT relname, seq_scan, seq_tup_read, idx_tup_fetch < 3000 AS few FROM pg_stat_xact_user_tables WHERE schemaname = 'cc'
+    AND relname IN ('cc_inbox', 'cc_invoice') ORDER BY 1;
 COMMIT;
 
 -- No output contains a secret or a part of a body
@@ -228,7 +240,8 @@ SELECT count(*) FROM cc.cc_health() AS h WHERE h::text ~ 's3cret|the right one|t
 CREATE TABLE cc.spy (who text);
 CREATE FUNCTION cc.spy() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'runs as %', current_user; RETURN NULL; END $$;
 CREATE CONSTRAINT TRIGGER spy AFTER INSERT ON cc.spy DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION cc.spy();
-CREATE FUNCTION cc.trap(interval) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO cc.spy VALUES (current_user); RETURN true; END $$;
+CREATE FUNCTION cc.trap(interval) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN INSERT INTO cc.spy
+    VALUES (current_user); RETURN true; END $$;
 ALTER TABLE cc.cc_project ENABLE ROW LEVEL SECURITY, FORCE ROW LEVEL SECURITY;
 CREATE POLICY trap ON cc.cc_project USING (cc.trap('1 hour'));
 RESET ROLE;

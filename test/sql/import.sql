@@ -18,7 +18,7 @@ CREATE TRIGGER paid AFTER INSERT OR UPDATE OF paid_at ON cc_invoice FOR EACH ROW
 -- An element like the API's: it has the shape of the sample's invoice_info
 CREATE FUNCTION element(uuid text, order_id text, members jsonb DEFAULT '{}') RETURNS jsonb LANGUAGE sql AS $$
     SELECT cc_sample_postback('s3cret', invoice_id => uuid)::jsonb -> 'invoice_info'
-           || jsonb_build_object('uuid', 'INV-' || uuid, 'order_id', order_id, 'status', 'created', 'invoice_status', 'created', 
+           || jsonb_build_object('uuid', 'INV-' || uuid, 'order_id', order_id, 'status', 'created', 'invoice_status', 'created',
                                  'address', '', 'tx_list', '[]'::jsonb, 'amount', 10, 'amount_usd', 20, 'amount_to_pay', 10,
                                  'amount_to_pay_usd', 20, 'amount_paid', 0, 'amount_paid_usd', 0, 'received', 0, 'received_usd', 0,
                                  'date_finished', NULL, 'expiry_date', '2026-01-02 10:20:04')

@@ -4,11 +4,14 @@ CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other s3cret');
 -- A body like the service's; each call has a new token
-CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT 'O1', currency text DEFAULT 'BNB', expires interval DEFAULT '5 min',
+CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT 'O1', currency text DEFAULT 'BNB',
+    expires interval DEFAULT '5 min',
                      info jsonb DEFAULT '{}', status text DEFAULT 'success') RETURNS text LANGUAGE sql AS $$
-    SELECT cc_sample_postback('s3cret', 'application/json', invoice, orders, 0.1, amount, currency, status, info, clock_timestamp() + expires)
+    SELECT cc_sample_postback('s3cret', 'application/json', invoice, orders, 0.1, amount, currency, status, info,
+        clock_timestamp() + expires)
 $$;
-CREATE VIEW inbox AS SELECT id, project, state, reason, invoice_id, attempts, applied_at IS NOT NULL AS applied, error FROM cc_inbox ORDER BY id;
+CREATE VIEW inbox AS SELECT id, project, state, reason, invoice_id, attempts, applied_at IS NOT NULL AS applied,
+    error FROM cc_inbox ORDER BY id;
 -- How often an invoice is paid, as the merchant's trigger sees it
 CREATE TABLE paid (project text, invoice_id text, order_id text, amount numeric);
 CREATE FUNCTION paid() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -29,10 +32,12 @@ SELECT format('{"status":"success","invoice_id":"N1","amount_crypto":1,"currency
 INSERT INTO cc_inbox (body) VALUES (:'unbound') RETURNING state, reason;
 INSERT INTO cc_inbox (body) VALUES (replace(:'unbound', '"N1"', '"N2"')) RETURNING state, reason;
 -- New content: a form after JSON adds nothing and blanks nothing
-INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('s3cret', 'application/x-www-form-urlencoded', 'A', 'O1', 0.1, 1)) RETURNING state, reason;
+INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('s3cret', 'application/x-www-form-urlencoded', 'A', 'O1', 0.1, 1)) RETURNING state,
+    reason;
 SELECT network, address, payment, cardinality(tx_list) AS transactions FROM cc_invoice WHERE invoice_id = 'A';
 -- conflict: another order; once paid, another currency or less; more is no conflict
-INSERT INTO cc_inbox (body) VALUES (sample('A', orders => 'O2')), (sample('A', currency => 'BTC')), (sample('A', 0.5)), (sample('A', 2)) RETURNING state, reason;
+INSERT INTO cc_inbox (body) VALUES (sample('A', orders => 'O2')), (sample('A', currency => 'BTC')), (sample('A', 0.5)),
+    (sample('A', 2)) RETURNING state, reason;
 SELECT order_id, currency, amount_crypto FROM cc_invoice WHERE invoice_id = 'A';
 SELECT * FROM paid;
 SELECT * FROM inbox;
@@ -44,14 +49,17 @@ SELECT state, reason, attempts FROM cc_inbox WHERE body LIKE '%"O2"%';
 
 -- rejected: reason and body are kept, and no other value is stored
 TRUNCATE cc_inbox, cc_invoice, paid RESTART IDENTITY;
-INSERT INTO cc_inbox (body, content_type) VALUES (NULL, NULL), ('', 'application/json'), ('{"x": 1', 'application/json'), ('x', 'image/png'),
+INSERT INTO cc_inbox (body, content_type) VALUES (NULL, NULL), ('', 'application/json'), ('{"x": 1', 'application/json'),
+    ('x', 'image/png'),
     (cc_sample_postback('guess', invoice_id => 'B'), 'application/json'), (sample('B', expires => '-1 second'), NULL);
 INSERT INTO cc_inbox (project, body) VALUES ('third', sample('B')), (NULL, '{}'), ('', ''), (repeat('p', 10000), '{}');
 INSERT INTO cc_inbox (body) VALUES (rpad(sample('B'), 1048577));
-SELECT id, left(project, 10) AS project, state, reason, invoice_id, left(regexp_replace(body, '\s+', '', 'g'), 20) AS body, num_nonnulls(token_digest, content_digest, applied_at, error) AS believed FROM cc_inbox ORDER BY id;
+SELECT id, left(project, 10) AS project, state, reason, invoice_id, left(regexp_replace(body, '\s+', '', 'g'), 20) AS body,
+    num_nonnulls(token_digest, content_digest, applied_at, error) AS believed FROM cc_inbox ORDER BY id;
 SELECT count(*) FROM cc_invoice;
 -- Each project has its own secret
-INSERT INTO cc_inbox (project, body) VALUES ('second', sample('B')), ('second', cc_sample_postback('other s3cret', invoice_id => 'B')) RETURNING project, state, reason;
+INSERT INTO cc_inbox (project, body) VALUES ('second', sample('B')), ('second', cc_sample_postback('other s3cret', invoice_id => 'B'))
+    RETURNING project, state, reason;
 INSERT INTO cc_inbox (project, body) VALUES ('default', sample('B')) RETURNING project, state, reason;
 SELECT project, invoice_id FROM cc_invoice ORDER BY 1;
 -- require_order_id

@@ -6,10 +6,14 @@ INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', '
 CREATE TABLE orders (id text, paid boolean DEFAULT false);
 INSERT INTO orders VALUES ('ORDER_93223');
 -- As a merchant writes it: no schema, no search_path
-CREATE FUNCTION mark_paid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE orders SET paid = true WHERE id = NEW.order_id; RETURN NULL; END $$;
-CREATE TRIGGER mark_paid AFTER INSERT OR UPDATE OF paid_at ON cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION mark_paid();
-SELECT cc_sample_postback('s3cret', invoice_id => 'A') AS a, cc_sample_postback('s3cret', invoice_id => 'B') AS b, cc_sample_postback('s3cret', invoice_id => 'C') AS c,
-       cc_sample_postback('s3cret', invoice_id => 'D') AS d, cc_sample_postback('s3cret', invoice_id => 'D', amount_crypto => 1, expires_at => now() + interval '6 minutes') AS more \gset
+CREATE FUNCTION mark_paid() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE orders SET paid = true
+    WHERE id = NEW.order_id; RETURN NULL; END $$;
+CREATE TRIGGER mark_paid AFTER INSERT OR UPDATE OF paid_at ON cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL)
+    EXECUTE FUNCTION mark_paid();
+SELECT cc_sample_postback('s3cret', invoice_id => 'A') AS a, cc_sample_postback('s3cret', invoice_id => 'B') AS b,
+    cc_sample_postback('s3cret', invoice_id => 'C') AS c,
+       cc_sample_postback('s3cret', invoice_id => 'D') AS d, cc_sample_postback('s3cret', invoice_id => 'D', amount_crypto => 1,
+           expires_at => now() + interval '6 minutes') AS more \gset
 CREATE ROLE regress_caller;
 CREATE ROLE regress_inserter;
 CREATE SCHEMA evil;
@@ -46,7 +50,8 @@ INSERT INTO cc_inbox (project, body, content_type) VALUES ('second', :'c', 'appl
 INSERT INTO cc_inbox (body, state) VALUES ('{}', 'applied');
 INSERT INTO cc_inbox (body, received_at) VALUES ('{}', '2020-01-01');
 INSERT INTO cc_inbox (body, received_at) VALUES ('{}', '2100-01-01');
-INSERT INTO cc_inbox (body, invoice_id, token_digest, content_digest, token_expires_at, applied_at, attempts, error, reason) VALUES ('{}', 'X', '', '', now(), now(), 1, '', '');
+INSERT INTO cc_inbox (body, invoice_id, token_digest, content_digest, token_expires_at, applied_at, attempts, error, reason)
+    VALUES ('{}', 'X', '', '', now(), now(), 1, '', '');
 INSERT INTO cc_inbox (body, raw) VALUES ('{}', '');
 INSERT INTO cc_inbox (id, body) OVERRIDING SYSTEM VALUE VALUES (1, '{}');
 INSERT INTO cc_inbox (body) VALUES ('{}') RETURNING state;

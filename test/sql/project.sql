@@ -22,7 +22,8 @@ UPDATE cc_project SET secret = '';
 CREATE FUNCTION try(secret text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE result text;
 BEGIN
-    INSERT INTO cc_inbox (body) VALUES (cc_sample_postback(secret, invoice_id => 'I' || clock_timestamp())) RETURNING coalesce(reason, state) INTO result;
+    INSERT INTO cc_inbox (body) VALUES (cc_sample_postback(secret, invoice_id => 'I' || clock_timestamp()))
+        RETURNING coalesce(reason, state) INTO result;
     RETURN result;
 END $$;
 SELECT try('TOPSECRET'), try('NEWSECRET');

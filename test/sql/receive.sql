@@ -52,7 +52,8 @@ SELECT http_status, response FROM cc_receive(NULL::bytea, NULL, NULL);
 SELECT http_status, response FROM cc_receive(''::bytea, NULL);
 SELECT project, left(invoice_id, 3) AS invoice_id, left(body, 1) AS body, raw, reason FROM cc_inbox ORDER BY id DESC LIMIT 5;
 -- Every reason has an answer; all faults of a token have the same one
-SELECT reason, (cc_http_answer('rejected', reason)).* FROM unnest(ARRAY['missing_token', 'malformed_token', 'unsupported_algorithm', 'bad_signature', 'invalid_claims',
+SELECT reason, (cc_http_answer('rejected', reason)).* FROM unnest(ARRAY['missing_token', 'malformed_token', 'unsupported_algorithm',
+    'bad_signature', 'invalid_claims',
     'token_not_yet_valid', 'token_expired', 'invoice_mismatch']) AS reason;
 
 DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, request;

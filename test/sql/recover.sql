@@ -144,11 +144,13 @@ SELECT cc_accept(6, true);
 SELECT order_id FROM cc_invoice WHERE invoice_id = 'STOLEN';
 SELECT id, times FROM orders ORDER BY id;
 -- The order trigger raises: failed, and tried again like any failed row
-INSERT INTO cc_inbox (body) VALUES (sample('T', 1, 'A', status => 'pending')), (sample('T', 1, 'TROUBLE')), (sample('T', 1, 'ORDER_TROUBLE')) RETURNING id, state;
+INSERT INTO cc_inbox (body) VALUES (sample('T', 1, 'A', status => 'pending')), (sample('T', 1, 'TROUBLE')),
+    (sample('T', 1, 'ORDER_TROUBLE')) RETURNING id, state;
 SELECT cc_accept(9);
 SELECT state, error FROM cc_inbox WHERE id = 9;
 -- A person's decision is not undone by an older postback
-INSERT INTO cc_inbox (body) VALUES (sample('W', 10, 'A', expires => '9 min')), (sample('W', 4, 'A', expires => '5 min')) RETURNING id, state, error;
+INSERT INTO cc_inbox (body) VALUES (sample('W', 10, 'A', expires => '9 min')), (sample('W', 4, 'A', expires => '5 min')) RETURNING id,
+    state, error;
 SELECT cc_accept(11);
 INSERT INTO cc_inbox (body) VALUES (sample('W', 1000, 'A', expires => '6 min')) RETURNING state;
 SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'W';

@@ -10,7 +10,8 @@ INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret');
 CREATE TABLE orders (id text PRIMARY KEY, paid_at timestamptz);
 CREATE TABLE shipment (id serial PRIMARY KEY, order_id text NOT NULL REFERENCES orders DEFERRABLE INITIALLY DEFERRED);
 INSERT INTO orders VALUES ('O1'), ('O2');
-INSERT INTO cc_inbox (body) SELECT cc_sample_postback('s3cret', invoice_id => 'I' || n, order_id => 'O' || n) FROM generate_series(1, 3) AS n;
+INSERT INTO cc_inbox (body) SELECT cc_sample_postback('s3cret', invoice_id => 'I' || n, order_id => 'O' || n)
+    FROM generate_series(1, 3) AS n;
 INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('s3cret', invoice_id => 'UNPAID', status => 'created'));
 UPDATE cc_invoice SET paid_at = paid_at + right(invoice_id, 1)::integer * interval '1 s' WHERE paid_at IS NOT NULL;
 

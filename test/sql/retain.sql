@@ -224,10 +224,12 @@ SELECT cc_purge('1 day'), cc_purge('1 day');
 SELECT count(*), count(body), count(raw) FROM cc_inbox;
 
 -- The API's answers for an erased invoice are erased too, and a later answer brings nothing back
-SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "created", "order_id": "O", "address": "0xPERSON",
+SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "created", "order_id": "O",
+    "address": "0xPERSON",
     "currency": {"code": "BNB", "fullcode": "BNB"}, "amount_to_pay": 1, "amount_to_pay_usd": 1}}');
 SELECT cc_erase('IMPORTED');
-SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "paid", "invoice_status": "success", "order_id": "O",
+SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "paid", "invoice_status": "success",
+    "order_id": "O",
     "address": "0xPERSON", "currency": {"code": "BNB", "fullcode": "BNB"}, "amount_paid": 1, "amount_to_pay": 1, "amount_to_pay_usd": 1}}');
 SELECT outcome, element FROM cc_import_log ORDER BY id;
 SELECT address, info, amount_crypto, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'IMPORTED';

@@ -11,11 +11,13 @@ SELECT pg_describe_object(classid, objid, 0) FROM pg_depend
    AND objid NOT IN (SELECT typarray FROM pg_type);  -- their array types are members since PostgreSQL 17
 -- Volatility and parallel safety of the user's functions
 SELECT oid::regprocedure AS function, provolatile, proparallel, proisstrict FROM pg_proc
- WHERE pronamespace = 'cc'::regnamespace AND proname IN ('cc_verify_postback', 'cc_parse_postback', 'cc_sign_token', 'cc_sample_postback') ORDER BY oid::regprocedure::text COLLATE "C";
+ WHERE pronamespace = 'cc'::regnamespace AND proname IN ('cc_verify_postback', 'cc_parse_postback', 'cc_sign_token', 'cc_sample_postback')
+     ORDER BY oid::regprocedure::text COLLATE "C";
 -- SECURITY DEFINER functions are in C, which resolves no name by the search_path, and not everybody may call them
 SELECT p.oid::regprocedure AS function, lanname AS language FROM pg_proc p JOIN pg_language l ON l.oid = prolang
  WHERE pronamespace = 'cc'::regnamespace AND prosecdef ORDER BY p.oid::regprocedure::text COLLATE "C";
-SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C";
+SELECT oid::regprocedure AS function FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef
+    AND has_function_privilege('public', oid, 'EXECUTE') ORDER BY oid::regprocedure::text COLLATE "C";
 
 -- Before cc_setup() verification works, and the pipeline reports the missing tables
 SELECT verified, reason FROM cc.cc_verify_postback(cc.cc_sample_postback('s3cret'), NULL, 's3cret');
@@ -33,10 +35,13 @@ SELECT cc.cc_setup();
 SELECT name FROM cc.cc_project;
 RESET ROLE;
 SELECT relname, relkind, pg_get_userbyid(relowner) AS owner,
-       (SELECT string_agg(DISTINCT coalesce(nullif(grantee, 0)::regrole::text, 'PUBLIC'), ', ') FROM aclexplode(relacl)) AS grantees FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind IN ('r', 'S') ORDER BY 1;
-SELECT count(*) FROM pg_depend WHERE deptype = 'e' AND objid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind = 'r');
+       (SELECT string_agg(DISTINCT coalesce(nullif(grantee, 0)::regrole::text, 'PUBLIC'), ', ') FROM aclexplode(relacl)) AS grantees
+           FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind IN ('r', 'S') ORDER BY 1;
+SELECT count(*) FROM pg_depend WHERE deptype = 'e' AND objid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cc'::regnamespace
+    AND relkind = 'r');
 -- Every column is documented
-SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cc'::regnamespace AND relkind = 'r')
+SELECT attrelid::regclass, attname FROM pg_attribute WHERE attrelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'cc'::regnamespace
+    AND relkind = 'r')
    AND attnum > 0 AND col_description(attrelid, attnum) IS NULL;
 
 -- A superuser made the extension, regress_shop owns the tables: the pipeline and the merchant's trigger have the rights of regress_shop
@@ -77,7 +82,8 @@ INSERT INTO cc.cc_project (name, secret) VALUES ('default', 's3cret');
 SELECT * FROM cc.cc_receive(cc.cc_sample_postback('s3cret'), NULL);
 SELECT cc.cc_apply();
 RESET ROLE;
-SELECT oid::regprocedure AS function, pg_get_userbyid(proowner) = 'regress_shop' AS is_shops FROM pg_proc WHERE pronamespace = 'cc'::regnamespace AND prosecdef
+SELECT oid::regprocedure AS function, pg_get_userbyid(proowner) = 'regress_shop' AS is_shops FROM pg_proc
+    WHERE pronamespace = 'cc'::regnamespace AND prosecdef
  ORDER BY oid::regprocedure::text COLLATE "C";
 -- Tables of a role that the extension's owner is not a member of: refused, with a hint
 CREATE ROLE regress_other;

@@ -17,8 +17,10 @@ BEGIN
     IF NEW.order_id = 'BROKEN' THEN RAISE 'no such order'; END IF;
     RETURN NULL;
 END $$;
-CREATE TRIGGER mark AFTER INSERT OR UPDATE OF paid_at ON cc.cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION cc.mark();
-CREATE FUNCTION cc.deliver(invoice text, orderid text, secret text DEFAULT 's3cret', shop text DEFAULT 'default', type text DEFAULT 'application/json', amount numeric DEFAULT 0.000113)
+CREATE TRIGGER mark AFTER INSERT OR UPDATE OF paid_at ON cc.cc_invoice FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL)
+    EXECUTE FUNCTION cc.mark();
+CREATE FUNCTION cc.deliver(invoice text, orderid text, secret text DEFAULT 's3cret', shop text DEFAULT 'default',
+    type text DEFAULT 'application/json', amount numeric DEFAULT 0.000113)
     RETURNS text LANGUAGE sql AS $$
     INSERT INTO cc.cc_inbox AS i (project, body, content_type)
     VALUES (shop, cc.cc_sample_postback(secret, type, invoice, orderid, amount_crypto => amount), type)
@@ -34,7 +36,8 @@ SELECT cc.deliver('AAA', 'ORDER-1', 'forged'), cc.deliver('ZZZ', 'ORDER-1', 'for
 INSERT INTO cc.cc_inbox (body, content_type) VALUES ('{"invoice_id": "AAA", "order_id": "ORDER-1"', 'application/json');
 
 -- Times and events of one invoice in full
-SELECT CASE WHEN at < '2026-02-01' THEN at::text WHEN at <= statement_timestamp() THEN 'today' END AS at, event, detail, inbox_id FROM cc.cc_timeline('AAA', 'default') WHERE inbox_id IS NULL OR inbox_id < 3;
+SELECT CASE WHEN at < '2026-02-01' THEN at::text WHEN at <= statement_timestamp() THEN 'today' END AS at, event, detail,
+    inbox_id FROM cc.cc_timeline('AAA', 'default') WHERE inbox_id IS NULL OR inbox_id < 3;
 -- By order, by invoice with and without INV-, with white space around, by address and transaction
 SELECT * FROM cc.told('ORDER-1');
 SELECT * FROM cc.told(E' INV-BBB\n');
@@ -61,12 +64,15 @@ SELECT cc.deliver('DDD', 'another');
 SELECT event, detail FROM cc.told('another') WHERE event = 'conflict';
 SELECT cc.cc_sign_token(jsonb_build_object('exp', 4000000000), 's3cret') AS token \gset
 INSERT INTO cc.cc_inbox (body, content_type) VALUES
-    (json_build_object('status', 'success', 'invoice_id', 'INV-EEE', 'amount_crypto', 1, 'currency', 'BNB', 'order_id', 'ORDER-5', 'token', :'token'), 'application/json'),
-    (json_build_object('status', 'success', 'invoice_id', 'INV-EEE', 'amount_crypto', 9, 'currency', 'BNB', 'order_id', 'ORDER-5', 'token', :'token'), 'application/json');
+    (json_build_object('status', 'success', 'invoice_id', 'INV-EEE', 'amount_crypto', 1, 'currency', 'BNB', 'order_id', 'ORDER-5', 'token',
+        :'token'), 'application/json'),
+    (json_build_object('status', 'success', 'invoice_id', 'INV-EEE', 'amount_crypto', 9, 'currency', 'BNB', 'order_id', 'ORDER-5', 'token',
+        :'token'), 'application/json');
 SELECT * FROM cc.told('EEE');
 
 -- Names spelled with escapes, and a stranger's text
-SELECT cc.deliver('F"/é', E'заказ\t№ 1', 'forged'), cc.deliver('GGG', E'x\x1b[2J''; DROP TABLE orders; --' || repeat('y', 60), 'forged');
+SELECT cc.deliver('F"/é', E'заказ\t№ 1', 'forged'),
+    cc.deliver('GGG', E'x\x1b[2J''; DROP TABLE orders; --' || repeat('y', 60), 'forged');
 SELECT * FROM cc.told('F"/é');
 SELECT * FROM cc.told('GGG');
 
@@ -94,7 +100,8 @@ RESET ROLE;
 SET ROLE regress_shop;
 ALTER TABLE cc.cc_inbox DISABLE TRIGGER USER;
 INSERT INTO cc.cc_inbox (received_at, body, content_type, state, invoice_id)
-SELECT now(), cc.cc_sample_postback('-', invoice_id => 'Z' || n), 'application/json', 'applied', 'Z' || n FROM generate_series(1, 20000) AS n;
+SELECT now(), cc.cc_sample_postback('-', invoice_id => 'Z' || n), 'application/json', 'applied',
+    'Z' || n FROM generate_series(1, 20000) AS n;
 INSERT INTO cc.cc_invoice (project, invoice_id, order_id, status, amount_crypto, currency, token_expires_at, received_at, updated_at)
 SELECT 'default', 'Z' || n, 'ZO' || n, 'success', 1, 'BNB', now(), now(), now() FROM generate_series(1, 20000) AS n;
 ALTER TABLE cc.cc_inbox ENABLE TRIGGER USER;

@@ -19,8 +19,10 @@ SELECT * FROM verify(body('&order_id=ORDER_93223&invoice_info=uuid&invoice_info=
 SELECT reason FROM cc_verify_postback(body(), NULL, 's3cret', '2026-01-27 10:23:20Z');
 
 -- Escapes, blanks, empty pairs, no equals sign
-SELECT extra, reason, order_id, payload -> 'x' AS x FROM unnest(ARRAY['&order_id=a+b%20c%2Bd', '&order%5Fid=%D0%B6', '&&&', '&x', '&x=', '&=1',
-    '&x=1&x=2&x', '&x=%', '&x=%4', '&x=%4g', '&x=% 41', '&x=%+41', '&x=%00', '&x=%c0%80', '&x=%ff', '&x=%ed%a0%80', '&x=%f0%9f%92%b8', '&x=a=b',
+SELECT extra, reason, order_id, payload -> 'x' AS x FROM unnest(ARRAY['&order_id=a+b%20c%2Bd', '&order%5Fid=%D0%B6', '&&&', '&x', '&x=',
+    '&=1',
+    '&x=1&x=2&x', '&x=%', '&x=%4', '&x=%4g', '&x=% 41', '&x=%+41', '&x=%00', '&x=%c0%80', '&x=%ff', '&x=%ed%a0%80', '&x=%f0%9f%92%b8',
+        '&x=a=b',
     '&x=%25', '&order_id=', '&order_id=%0A', '&order_id=%C2%85', '&order_id=%20']) AS extra, verify(body(extra));
 -- Bytes that are not text
 SELECT reason FROM verify(convert_to(body('&x='), 'UTF8') || '\xff'::bytea);
@@ -32,9 +34,13 @@ SELECT extra, reason FROM unnest(ARRAY['&status=success', '&%73tatus=success', '
 SELECT pairs, reason FROM unnest(ARRAY[995, 996]) AS pairs, verify(body(repeat('&x', pairs) || '&&&&'));
 
 -- Fields as in JSON, but all text
-SELECT left(part, 20) AS part, left(extra, 20) AS instead, reason FROM (VALUES ('invoice_id=INV-ILRAJE1Q', 'invoice_id='), ('invoice_id=INV-ILRAJE1Q', 'x='), ('invoice_id=INV-ILRAJE1Q', 'invoice_id=INV-'),
-    ('status=success', 'status='), ('currency=BNB', 'x=BNB'), ('amount_crypto=1e-06', 'amount_crypto='), ('amount_crypto=1e-06', 'amount_crypto=+5+'), ('amount_crypto=1e-06', 'amount_crypto=%2B5'),
-    ('amount_crypto=1e-06', 'amount_crypto=-0'), ('amount_crypto=1e-06', 'amount_crypto=5%09'), ('token=' || token(), 'token=+'), ('token=' || token(), 'token=%0A'), ('token=' || token(), 'token=x'), ('currency=BNB', 'currency=' || repeat('x', 255)), ('currency=BNB', 'currency=' || repeat('x', 256))) AS v (part, extra),
+SELECT left(part, 20) AS part, left(extra, 20) AS instead, reason FROM (VALUES ('invoice_id=INV-ILRAJE1Q', 'invoice_id='),
+    ('invoice_id=INV-ILRAJE1Q', 'x='), ('invoice_id=INV-ILRAJE1Q', 'invoice_id=INV-'),
+    ('status=success', 'status='), ('currency=BNB', 'x=BNB'), ('amount_crypto=1e-06', 'amount_crypto='),
+        ('amount_crypto=1e-06', 'amount_crypto=+5+'), ('amount_crypto=1e-06', 'amount_crypto=%2B5'),
+    ('amount_crypto=1e-06', 'amount_crypto=-0'), ('amount_crypto=1e-06', 'amount_crypto=5%09'), ('token=' || token(), 'token=+'),
+        ('token=' || token(), 'token=%0A'), ('token=' || token(), 'token=x'), ('currency=BNB', 'currency=' || repeat('x', 255)),
+        ('currency=BNB', 'currency=' || repeat('x', 256))) AS v (part, extra),
     verify(replace(body('&'), part || '&', extra || '&'));
 -- An amount's text keeps its spelling in the payload
 SELECT amount_crypto, payload ->> 'amount_crypto' AS sent FROM verify(body());

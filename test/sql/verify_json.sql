@@ -78,7 +78,8 @@ SELECT amount, reason, amount_crypto FROM unnest(ARRAY['0', '-0', '-0.0e7', '0.0
     ]) AS amount, verify(replace(body(), '0.000113', amount));
 
 -- Numbers in other members never cost a payment: exact up to 400 digits, then kept as text
-SELECT number, reason, payload -> 'x' AS kept, jsonb_typeof(payload -> 'x') FROM unnest(ARRAY['1.6543612251060553e-24', '1e400', '1e99999999999',
+SELECT number, reason, payload -> 'x' AS kept, jsonb_typeof(payload -> 'x')
+    FROM unnest(ARRAY['1.6543612251060553e-24', '1e400', '1e99999999999',
     '-1e-401', '0.10', '-0', '-0.0', '1e-5']) AS number, verify(left(body(), -1) || ', "x": ' || number || '}');
 SELECT length((payload ->> 'x')) AS digits, jsonb_typeof(payload -> 'x') FROM unnest(ARRAY['1e399', '1e400', '1e-400', '1e-401']) AS number,
        verify(left(body(), -1) || ', "x": ' || number || '}');

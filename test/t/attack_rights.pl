@@ -351,13 +351,20 @@ for my $by (sort keys %entry)
 	my $text = $entry{$by}->('READONLY');
 	like(answer_as($node, 'proxy', "BEGIN READ ONLY; $text COMMIT"), qr/ERROR:  25006/, "R10: $by in a READ ONLY transaction is refused");
 }
-my $inner = answer_as($node, 'shop', 'BEGIN READ ONLY;
-' . q{
-	SELECT state FROM cc_deliver(0, 'default', now(), false, false, true, true, (
-		SELECT jsonb_populate_record(d, jsonb_build_object('token_expires_at', now()))
-		  FROM cc_read_delivery(} . genuine('INNER') . q{, NULL, '') AS d));
-	COMMIT;});
-is(as_shop(q{SELECT count(*) FROM cc_invoice WHERE invoice_id = 'INNER'}), '0', 'R10: no inner function writes either') or diag($inner);
+# What the owner calls, with work for each: a postback that waits, one rejected for its secret, a conflict, an invoice
+as_shop(q{UPDATE cc_project SET apply = 'deferred'; INSERT INTO cc_inbox (body) VALUES (} . genuine('INNER') . q{);
+	UPDATE cc_project SET apply = 'immediate'; SELECT http_status FROM cc_receive(} . genuine('INNER') . q{, '')});
+my $stored = q{SELECT md5(string_agg(i::text, ' ' ORDER BY id)) FROM cc_inbox i UNION ALL
+	SELECT md5(string_agg(i::text, ' ' ORDER BY invoice_id)) FROM cc_invoice i};
+my $before = as_shop($stored);
+for my $call ('SELECT cc_apply()', 'CALL cc_work()', q{SELECT cc_import('{"result": {"uuid": "INNER", "status": "paid"}}')},
+	q{SELECT cc_erase('INNER')}, 'SELECT cc_purge(\'1 day\')', 'SELECT * FROM cc_reverify()',
+	'SELECT cc_accept(max(id)) FROM cc_inbox')
+{
+	my $answer = answer_as($node, 'shop', "SET default_transaction_read_only = on; $call");
+	like($answer, qr/^ERROR:  25006/, "R10: $call in a READ ONLY transaction is refused");
+}
+is(as_shop($stored), $before, 'R10: and has written nothing');
 as_shop('SELECT cc_apply()');
 
 # --- R8: a superuser, and tables of other roles ---
@@ -558,7 +565,8 @@ my $use = q~SELECT cc_setup(); INSERT INTO cc_project (name, secret) VALUES ('de
 		'application/x-www-form-urlencoded');
 	SELECT a.* FROM cc_receive('{}'::text, NULL) AS a; SELECT a.* FROM cc_receive('\xff'::bytea, NULL) AS a; SELECT cc_apply();
 	UPDATE cc_inbox SET state = 'failed' WHERE id = 2; SELECT cc_apply(); SELECT 'deliveries: ' || count(*) FROM cc_inbox;
-	SELECT i.* FROM cc_import('{"status": "success", "result": {"uuid": "INV-ILRAJE1Q", "status": "created"}}'::jsonb) AS i, cc_overdue() AS o;~;
+	SELECT i.* FROM cc_import('{"status": "success", "result": {"uuid": "INV-ILRAJE1Q", "status": "created"}}'::jsonb) AS i,
+		cc_overdue() AS o;~;
 for my $when ('before', 'after')
 {
 	$node->safe_psql('postgres', "CREATE DATABASE $when; GRANT CREATE ON DATABASE $when TO shop, mallory");

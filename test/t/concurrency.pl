@@ -13,7 +13,8 @@ my ($one, $two) = (session($node), session($node));
 sub postback
 {
 	my ($invoice, $amount) = @_;
-	return $node->safe_psql('postgres', "SELECT cc_sample_postback('s3cret', invoice_id => '$invoice', amount_crypto => " . ($amount // 1) . ')');
+	return $node->safe_psql('postgres', "SELECT cc_sample_postback('s3cret', invoice_id => '$invoice', amount_crypto => " . ($amount // 1)
+		. ')');
 }
 sub deliver
 {
@@ -36,7 +37,8 @@ is_deeply([ overlap(deliver($same), deliver($same), 'COMMIT;') ], [ 'applied', '
 is($node->safe_psql('postgres', "SELECT count(*) FROM paid WHERE invoice_id = 'SAME'"), '1', 'and the trigger fires once');
 
 my $undone = postback('UNDONE');
-is_deeply([ overlap(deliver($undone), deliver($undone), 'ROLLBACK;') ], [ 'applied', 'applied' ], 'a delivery that is rolled back was none');
+is_deeply([ overlap(deliver($undone), deliver($undone), 'ROLLBACK;') ], [ 'applied', 'applied' ],
+	'a delivery that is rolled back was none');
 is($node->safe_psql('postgres', "SELECT count(*) FROM paid WHERE invoice_id = 'UNDONE'"), '1', 'and the trigger has fired once');
 
 is_deeply([ overlap(deliver(postback('GROWS', 1)), deliver(postback('GROWS', 2)), 'COMMIT;') ], [ 'applied', 'applied' ],
@@ -44,20 +46,24 @@ is_deeply([ overlap(deliver(postback('GROWS', 1)), deliver(postback('GROWS', 2))
 is($node->safe_psql('postgres', "SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'GROWS'"), '2', 'and the newer one counts');
 
 # A token that names no invoice, used for two
-my $token = $node->safe_psql('postgres', "SELECT cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now() + interval '5 min')), 's3cret')");
+my $token = $node->safe_psql('postgres',
+	"SELECT cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now() + interval '5 min')), 's3cret')");
 my @unbound = map { qq({"status":"success","invoice_id":"$_","amount_crypto":1,"currency":"BNB","token":"$token"}) } qw(UNBOUND1 UNBOUND2);
-is_deeply([ overlap(deliver($unbound[0]), deliver($unbound[1]), 'COMMIT;') ], [ 'applied', 'token_reused' ], 'one token at once for two invoices is used once');
+is_deeply([ overlap(deliver($unbound[0]), deliver($unbound[1]), 'COMMIT;') ], [ 'applied', 'token_reused' ],
+	'one token at once for two invoices is used once');
 
 # A token that names its invoice, with another amount
 my $bound = postback('BOUND', 1);
 (my $raised = $bound) =~ s/("amount_crypto": )1\b/${1}1000/ or die $bound;
-is_deeply([ overlap(deliver($bound), deliver($raised), 'COMMIT;') ], [ 'applied', 'token_reused' ], 'one token at once with two amounts is used once');
+is_deeply([ overlap(deliver($bound), deliver($raised), 'COMMIT;') ], [ 'applied', 'token_reused' ],
+	'one token at once with two amounts is used once');
 is($node->safe_psql('postgres', "SELECT amount_crypto FROM cc_invoice WHERE invoice_id = 'BOUND'"), '1', 'and the first amount stays');
 
 # A lock timeout while another delivery holds the invoice: safe, and applied later
 my $slow = postback('SLOW', 1);
 is(ask($one, 'BEGIN; ' . deliver($slow)), 'applied', 'a delivery holds its invoice');
-is(ask($two, "SET lock_timeout = '10ms'; " . deliver(postback('SLOW', 2)) . ' RESET lock_timeout;'), 'pending', 'another one runs into its lock timeout');
+is(ask($two, "SET lock_timeout = '10ms'; " . deliver(postback('SLOW', 2)) . ' RESET lock_timeout;'), 'pending',
+	'another one runs into its lock timeout');
 ask($one, 'COMMIT;');
 is(ask($two, 'SELECT cc_apply();'), '1', 'and is applied later');
 
@@ -94,7 +100,8 @@ is_deeply([ overlap(deliver($strict), deliver($strict), 'COMMIT;') ], [ 'applied
 like(ask($two, 'SELECT cc_apply();'), qr/ERROR:  waiting postbacks can only be settled in READ COMMITTED/, 'cc_apply wants READ COMMITTED');
 ask($two, 'RESET default_transaction_isolation;');
 is(ask($two, 'SELECT cc_apply();'), '2', 'what was kept is settled later');
-is($node->safe_psql('postgres', "SELECT string_agg(state, ' ' ORDER BY id) FROM cc_inbox WHERE invoice_id LIKE 'STRICT%'"), 'applied duplicate applied duplicate', 'and a duplicate in the end');
+is($node->safe_psql('postgres', "SELECT string_agg(state, ' ' ORDER BY id) FROM cc_inbox WHERE invoice_id LIKE 'STRICT%'"),
+	'applied duplicate applied duplicate', 'and a duplicate in the end');
 is($node->safe_psql('postgres', "SELECT count(*) FROM paid WHERE invoice_id LIKE 'STRICT%'"), '2', 'paid once each');
 
 # cc_work beside a transaction that stays open: the index keeps entries of settled rows, and no batch reads those again

@@ -28,7 +28,8 @@ for my $query (
 	'SELECT * FROM cc_project',
 	'SELECT * FROM paid',
 	q{SELECT tgrelid::regclass, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY tgrelid::regclass::text, 2},
-	q{SELECT indexrelid::regclass, pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid::regclass::text LIKE 'cc_%' ORDER BY indexrelid::regclass::text},
+	q{SELECT indexrelid::regclass, pg_get_indexdef(indexrelid) FROM pg_index WHERE indrelid::regclass::text LIKE 'cc_%'
+		ORDER BY indexrelid::regclass::text},
 	q{SELECT attname, attacl FROM pg_attribute WHERE attrelid = 'cc_inbox'::regclass AND attacl IS NOT NULL ORDER BY 1},
 	q{SELECT c.relname, a.attname, col_description(c.oid, a.attnum) FROM pg_class c JOIN pg_attribute a ON attrelid = c.oid
 	   WHERE relname LIKE 'cc_%' AND relkind = 'r' AND attnum > 0 ORDER BY 1, 2})
@@ -41,7 +42,8 @@ is($node->safe_psql('copy', 'SELECT cc_setup(); SELECT count(*) FROM paid'), "\n
 
 # A data-only restore into existing tables: triggers must be disabled, or each postback would be received again
 my $rows = $node->basedir . '/rows.sql';
-$node->command_ok([ 'pg_dump', '--no-sync', '--data-only', '--disable-triggers', '-f', $rows, $node->connstr('postgres') ], 'pg_dump of rows');
+$node->command_ok([ 'pg_dump', '--no-sync', '--data-only', '--disable-triggers', '-f', $rows, $node->connstr('postgres') ],
+	'pg_dump of rows');
 $node->safe_psql('postgres', 'CREATE DATABASE rows TEMPLATE template0');
 $node->safe_psql('rows', 'CREATE EXTENSION cryptocloud_postback; SELECT cc_setup(); CREATE TABLE paid (invoice_id text)');
 $node->command_ok([ 'psql', '-XqAt', '-v', 'ON_ERROR_STOP=1', '-f', $rows, $node->connstr('rows') ], 'restore of rows');

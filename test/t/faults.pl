@@ -85,7 +85,8 @@ lives_on('after a cancel');
 # --- A timeout ---
 
 my $endless = q{SELECT count(cc_parse_postback(body, '')) FROM big, generate_series(1, 1000000);};
-like(ask($session, "SET statement_timeout = 200; $endless RESET statement_timeout;"), qr/canceling statement due to statement timeout/, 'a time limit ends it');
+like(ask($session, "SET statement_timeout = 200; $endless RESET statement_timeout;"), qr/canceling statement due to statement timeout/,
+	'a time limit ends it');
 lives_on('after a time limit');
 
 # --- Errors in between, many times, in one transaction ---
@@ -96,13 +97,15 @@ is(ask($session, q{
 		FOR i IN 1 .. 2000 LOOP
 			BEGIN PERFORM cc_parse_postback('%', 'application/x-www-form-urlencoded'); EXCEPTION WHEN invalid_text_representation THEN NULL; END;
 			BEGIN PERFORM cc_verify_postback(body, '', '') FROM small; EXCEPTION WHEN invalid_parameter_value THEN NULL; END;
-			BEGIN PERFORM cc_verify_postback(body, '', 's3cret', 'now', '-1 second') FROM small; EXCEPTION WHEN invalid_parameter_value THEN NULL; END;
+			BEGIN PERFORM cc_verify_postback(body, '', 's3cret', 'now', '-1 second') FROM small; EXCEPTION WHEN invalid_parameter_value THEN NULL;
+				END;
 			IF NOT (SELECT (cc_verify_postback(body, '', 's3cret')).verified FROM small) THEN RAISE 'not verified'; END IF;
 		END LOOP;
 	END
 	$$;}), '', 'an error leaves nothing behind that the next call stumbles over');
 lives_on('after many errors');
 
-unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/was terminated by signal|PANIC|server process .* exited/, 'no backend crashed');
+unlike(PostgreSQL::Test::Utils::slurp_file($node->logfile), qr/was terminated by signal|PANIC|server process .* exited/,
+	'no backend crashed');
 $node->stop;
 done_testing();

@@ -20,19 +20,22 @@ my $node = start_node('jsonb');
 srand(20260127);
 sub one_of { return $_[ rand @_ ] }
 
-my @names = ('a' .. 'h', '', 'aa', 'ab', 'token', 'status', 'ключ', '\u0061', '\u00e9', "\x{e9}", 'a b', '\\\\', '\"', "\x{1F600}", '\ud83d\ude00');
+my @names = ('a' .. 'h', '', 'aa', 'ab', 'token', 'status', 'ключ', '\u0061', '\u00e9', "\x{e9}", 'a b', '\\\\', '\"', "\x{1F600}",
+	'\ud83d\ude00');
 sub random_name { return rand() < 0.5 ? one_of(@names) : one_of('', 'key', 'the same long beginning ') . int rand 300 }
 
 sub random_number
 {
-	my $number = one_of('', '-') . one_of(0, 1, 12, 123, 1234, 12345, 99999999, '9' x 17, '1' . '0' x 18, '9' x 19, '7' x int rand 60, int rand 1e9);
+	my $number = one_of('', '-') . one_of(0, 1, 12, 123, 1234, 12345, 99999999, '9' x 17, '1' . '0' x 18, '9' x 19, '7' x int rand 60,
+		int rand 1e9);
 	$number =~ s/^(-?)$/${1}0/;
 	$number .= '.' . one_of(0, '00', 5, '50', '0001', '0' x int(1 + rand 30) . '1', '3' x int(1 + rand 60)) if rand() < 0.4;
 	$number .= one_of('e', 'E') . one_of('', '+', '-') . one_of(0, 1, 2, 3, 4, 5, '07', 17, 18, 19, 36, 63, 64, 65, 130, 256) if rand() < 0.3;
 	return $number;
 }
 
-sub random_string { return '"' . join('', map { one_of(@names, '\n', '\t', '\/', '\u0001', '\uffff', "\x{7f}", ' ', 'x' x rand 200) } 1 .. rand 6) . '"' }
+sub random_string { return '"' . join('', map { one_of(@names, '\n', '\t', '\/', '\u0001', '\uffff', "\x{7f}", ' ', 'x' x rand 200) } 1 ..
+	rand 6) . '"' }
 
 sub random_value
 {
@@ -59,7 +62,8 @@ sub mutated
 	for (0 .. rand 3)
 	{
 		my $at = int rand(1 + length $body);
-		my $piece = one_of('{', '}', '[', ']', '"', ':', ',', '\\', '0', '-', '.', 'e', ' ', "\n", "\t", "\x1f", "\x1a", '\u', '\ud800', '\u0000', 'null', 'tru', "\x{e9}", '1e5', '00');
+		my $piece = one_of('{', '}', '[', ']', '"', ':', ',', '\\', '0', '-', '.', 'e', ' ', "\n", "\t", "\x1f", "\x1a", '\u', '\ud800', '\u0000',
+			'null', 'tru', "\x{e9}", '1e5', '00');
 		substr($body, $at, int rand 3, rand() < 0.3 ? '' : $piece) if $at <= length $body;
 	}
 	return $body;
@@ -88,10 +92,12 @@ for (1 .. 4000)
 	my $body = random_object(1, int rand one_of(5, 5, 20, 100));
 	push @bodies, grep { length() < 100_000 } utf8_bytes($body), utf8_bytes(mutated($body));
 }
-push @bodies, map { (nested('{"a":', 1, '}', $_), '{"a":' . nested('[', '', ']', $_ - 1) . '}', '{"a":' . nested('[{"b":', '[]', '}]', $_ / 2) . '}') } 2 .. 66;
+push @bodies, map { (nested('{"a":', 1, '}', $_), '{"a":' . nested('[', '', ']', $_ - 1) . '}',
+	'{"a":' . nested('[{"b":', '[]', '}]', $_ / 2) . '}') } 2 .. 66;
 push @bodies, map { '{' . join(',', map { "\"$_\":$_" } 1 .. $_) . '}' } 0 .. 200;
 push @bodies, map { '{"a":[' . join(',', 1 .. $_) . ']}' } 0 .. 200;
-push @bodies, map { "{\"a\":$_}" } map { ($_, "-$_") } ('9' x 399, '9' x 400, '0.' . '3' x 399, '0.' . '3' x 400, '1e399', '1e-400', '0e399', '0.0e-399', '9' x 400 . '.' . '9' x 400);
+push @bodies, map { "{\"a\":$_}" } map { ($_, "-$_") } ('9' x 399, '9' x 400, '0.' . '3' x 399, '0.' . '3' x 400, '1e399', '1e-400',
+	'0e399', '0.0e-399', '9' x 400 . '.' . '9' x 400);
 
 # --- The results of PostgreSQL and of the extension ---
 
@@ -110,7 +116,8 @@ sub nesting
 }
 
 my $folder = Cwd::abs_path(PostgreSQL::Test::Utils::tempdir());     # the server reads from it, and works elsewhere
-append_to_file("$folder/bodies", join('', map { join("\t", $_, nesting($bodies[$_]), '\\\\x' . unpack('H*', $bodies[$_])) . "\n" } 0 .. $#bodies));
+append_to_file("$folder/bodies", join('', map { join("\t", $_, nesting($bodies[$_]), '\\\\x' . unpack('H*', $bodies[$_])) . "\n" } 0 ..
+	$#bodies));
 $node->safe_psql('postgres', qq{
 	CREATE TABLE body (id int PRIMARY KEY, nesting int, bytes bytea, text text, ours jsonb, theirs jsonb);
 	COPY body (id, nesting, bytes) FROM '$folder/bodies';
@@ -170,7 +177,9 @@ none('both are the same, byte for byte', 'stored(ours) <> stored(theirs) AND id 
 none('the bytea form reads the same', q{ours IS NOT NULL AND stored(cc_parse_postback(bytes, 'application/json')) <> stored(ours)});
 
 # jsonb cannot hold these numbers, so they become strings.
-is($node->safe_psql('postgres', q{SELECT cc_parse_postback('{"zero":[0e2147483647,-0.0E+99999999999999999999],"large":[1e400,1e99999999999999999999],"small":1e-131072}', '')}),
+is($node->safe_psql('postgres',
+	q{SELECT cc_parse_postback('{"zero":[0e2147483647,-0.0E+99999999999999999999],"large":[1e400,1e99999999999999999999],"small":1e-131072}',
+	'')}),
 	'{"zero": [0, 0], "large": ["1e400", "1e99999999999999999999"], "small": "1e-131072"}', 'a number of any size is no error');
 
 # --- Forms ---
@@ -178,17 +187,21 @@ is($node->safe_psql('postgres', q{SELECT cc_parse_postback('{"zero":[0e214748364
 my @forms;
 for (1 .. 4000)
 {
-	my @pairs = map { [ map { rand() < 0.5 ? one_of('a' .. 'e', 'token', '') : utf8_bytes(random_name()) } 1, 2 ] } 0 .. rand one_of(3, 10, 150);
+	my @pairs = map { [ map { rand() < 0.5 ? one_of('a' .. 'e', 'token', '') : utf8_bytes(random_name()) } 1, 2 ] } 0 .. rand one_of(3, 10,
+		150);
 	my (%values, @order);
 	for my $pair (@pairs) { push @{ $values{ $pair->[0] } }, $pair->[1] }
 	delete $values{token};
-	my $encode = sub { my ($text) = @_; $text =~ s/([^A-Za-z0-9])/$1 eq ' ' && rand() < 0.5 ? '+' : sprintf(one_of('%%%02X', '%%%02x'), ord $1)/ge; return $text };
-	my %expected = map { my $v = $values{$_}; my ($name, @v) = map { my $t = $_; utf8::decode($t); $t } ($_, @$v); $name => @v == 1 ? $v[0] : \@v } keys %values;
+	my $encode = sub { my ($text) = @_; $text =~ s/([^A-Za-z0-9])/$1 eq ' ' && rand() < 0.5 ? '+' : sprintf(one_of('%%%02X', '%%%02x'),
+		ord $1)/ge; return $text };
+	my %expected = map { my $v = $values{$_}; my ($name, @v) = map { my $t = $_; utf8::decode($t); $t } ($_, @$v);
+		$name => @v == 1 ? $v[0] : \@v } keys %values;
 	push @forms, [ join('&', map { $encode->($_->[0]) . '=' . $encode->($_->[1]) } @pairs), JSON::PP->new->ascii->encode(\%expected) ];
 }
 append_to_file("$folder/forms", join('', map { my ($form, $json) = @$_; $json =~ s/\\/\\\\/g; "$form\t$json\n" } @forms));
 $node->safe_psql('postgres', qq{CREATE TABLE form (form text, json jsonb); COPY form FROM '$folder/forms'});
-is($node->safe_psql('postgres', q{SELECT count(*) FROM form WHERE stored(cc_parse_postback(form, 'application/x-www-form-urlencoded')) = stored(json)}),
+is($node->safe_psql('postgres', q{SELECT count(*) FROM form WHERE stored(cc_parse_postback(form, 'application/x-www-form-urlencoded')) =
+	stored(json)}),
 	scalar @forms, 'forms: what jsonb makes of the same pairs, byte for byte');
 
 # --- Claims, and invoice_info in the pipeline: the same code with other callers ---
@@ -199,7 +212,8 @@ is($node->safe_psql('postgres', q{
 		  FROM (SELECT (theirs - 'id' - 'uuid' - 'nbf' - 'iat') || '{"exp": 4102444800}' AS claims FROM body
 		         WHERE length(theirs::text) < 2500 AND nesting <= 64 AND id NOT IN (SELECT id FROM long)) AS c)
 	SELECT count(*) > 3000, count(*) FILTER (WHERE NOT p.verified), count(*) FILTER (WHERE stored(p.claims) <> stored(token.claims))
-	  FROM token, cc_verify_postback(form, '', 's3cret') AS p}), 't|0|0', 'whatever is signed verifies, and its claims are the same, byte for byte');
+	  FROM token, cc_verify_postback(form, '', 's3cret') AS p}), 't|0|0',
+	  	'whatever is signed verifies, and its claims are the same, byte for byte');
 
 $node->safe_psql('postgres', q~
 	INSERT INTO cc_inbox (body)
@@ -219,11 +233,15 @@ is($node->safe_psql('postgres', q~
 is($node->safe_psql('postgres', q~
 	SELECT count(*) FILTER (WHERE p.verified IS NULL OR r.http_status IS NULL)
 	  FROM body, (VALUES ('application/json'), ('application/x-www-form-urlencoded'), ('')) AS type (name),
-	       cc_verify_postback(bytes, type.name, 's3cret') AS p, cc_receive(bytes, type.name) AS r~), '0', 'each body gets a verdict and an answer');
+	       cc_verify_postback(bytes, type.name, 's3cret') AS p, cc_receive(bytes, type.name) AS r~), '0',
+	       	'each body gets a verdict and an answer');
 is($node->safe_psql('postgres', q~
-	WITH value (json) AS (SELECT format('%s', v) FROM unnest(ARRAY['null', 'true', '""', '"x"', '[]', '{}', '["a",null]', '["a"]', '[[]]', '0', '-0', '1e399', '1e-400', '1e400',
-		'1e-401', '0e2147483647', '0e99999999999999999999', '0e-99999999999999999999', '1e99999999999999999999', '"0e99999999999999999999"', '"NaN"', '"Infinity"', '" 1.5 "',
-		'"2026-02-30 00:00:00"', '"0001-01-01 00:00:00"', '"9999-12-31 23:59:59.999999999"', '"9999-12-31 24:00:00"', '"infinity"', '"\\u0001"', repeat('9', 400), repeat('9', 401), '0.' || repeat('0', 500) || '1e500',
+	WITH value (json) AS (SELECT format('%s', v) FROM unnest(ARRAY['null', 'true', '""', '"x"', '[]', '{}', '["a",null]', '["a"]', '[[]]', '0',
+		'-0', '1e399', '1e-400', '1e400',
+		'1e-401', '0e2147483647', '0e99999999999999999999', '0e-99999999999999999999', '1e99999999999999999999', '"0e99999999999999999999"',
+			'"NaN"', '"Infinity"', '" 1.5 "',
+		'"2026-02-30 00:00:00"', '"0001-01-01 00:00:00"', '"9999-12-31 23:59:59.999999999"', '"9999-12-31 24:00:00"', '"infinity"', '"\\u0001"',
+			repeat('9', 400), repeat('9', 401), '0.' || repeat('0', 500) || '1e500',
 		'"' || repeat('x', 100000) || '"', '{"network":{"code":["BSC"]}}', '{"network":{"code":"BSC"}}']) AS v),
 	info (json) AS (SELECT format('{"%s":%s}', name, json)
 		FROM value, unnest(ARRAY(SELECT jsonb_object_keys(cc_sample_postback('s3cret')::jsonb -> 'invoice_info'))) AS name),
@@ -235,7 +253,8 @@ is($node->safe_psql('postgres', q~
 	SELECT count(*) > 1000, count(*) FILTER (WHERE http_status <> 200) FROM received~), 't|0',
 	'whatever invoice_info holds, the payment is not lost');
 $node->safe_psql('postgres', 'CALL cc_work()');
-is($node->safe_psql('postgres', q{SELECT count(*) > 1000, count(*) FILTER (WHERE info IS NULL) FROM cc_invoice WHERE invoice_id LIKE 'V%'}), 't|0',
+is($node->safe_psql('postgres', q{SELECT count(*) > 1000, count(*) FILTER (WHERE info IS NULL) FROM cc_invoice WHERE invoice_id LIKE 'V%'}),
+	't|0',
 	'and is kept');
 
 note("$vectors of the bodies are vectors");

@@ -25,7 +25,8 @@ ask($session, q~
 	BEGIN
 		SELECT * INTO s FROM sample;
 		FOR i IN 1 .. rounds LOOP
-			verified := verified + (cc_verify_postback(s.json, '', 's3cret')).verified::int + (cc_verify_postback(s.other, '', 'other')).verified::int
+			verified := verified + (cc_verify_postback(s.json, '', 's3cret')).verified::int +
+				(cc_verify_postback(s.other, '', 'other')).verified::int
 				+ (cc_verify_postback(s.form, '', 's3cret')).verified::int + (cc_verify_postback(s.bytes, '', 's3cret')).verified::int
 				+ (cc_verify_postback(s.json, '', 's3cret', statement_timestamp())).verified::int
 				+ (cc_verify_postback(s.json, '', repeat('long', 100))).verified::int + (cc_verify_postback(s.json || '}', '', 's3cret')).verified::int

@@ -165,7 +165,7 @@ like(answer_as($copy, 'proxy', "SELECT http_status FROM cc_receive('$secret', 'a
 	qr/^ERROR:  23505: cc_inbox already has a row with id 1/, 'failover: the sequence is behind, and the proxy answers 503');
 is(answer_as($copy, 'shop', 'SELECT cc_setup()'), "NOTICE:  00000: cc_inbox: the sequence of the column id was behind the rows\n",
 	'cc_setup() fixes it');
-is(answer_as($copy, 'shop', "SELECT deliver('$secret'); SELECT deliver(body(token('T'), '{\"invoice_id\": \"T\"}')); 
+is(answer_as($copy, 'shop', "SELECT deliver('$secret'); SELECT deliver(body(token('T'), '{\"invoice_id\": \"T\"}'));
 	SELECT * FROM fired"),
 	"duplicate\napplied\nT", 'and the subscriber is the shop');
 

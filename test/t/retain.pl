@@ -107,7 +107,8 @@ ask($crowd[$_], $work[$_], wait => 0) for 0 .. 3;
 is(join('', map { ask($_, '') } @crowd), '', 'deliveries, two purges and cc_apply at once raise nothing');
 query('CALL cc_work()');
 is(query(q{SELECT count(*), count(DISTINCT invoice_id) FROM paid WHERE invoice_id LIKE 'N%'}), '150|150', 'and each invoice was paid once');
-is(query(q{SELECT count(*) FROM cc_inbox WHERE state NOT IN ('applied', 'duplicate', 'conflict', 'rejected')}), '0', 'nothing is left to wait');
+is(query(q{SELECT count(*) FROM cc_inbox WHERE state NOT IN ('applied', 'duplicate', 'conflict', 'rejected')}), '0',
+	'nothing is left to wait');
 is(query(q{SELECT count(*) FROM cc_inbox WHERE state = 'conflict' AND body IS NULL}), '0', 'and conflicts have their bodies');
 
 # --- cc_erase during a delivery ---

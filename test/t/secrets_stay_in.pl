@@ -29,7 +29,8 @@ my $output = '';
 sub run
 {
 	my ($statements) = @_;
-	my ($code, $out, $err) = $node->psql('postgres', "SET client_min_messages = debug1; \\set VERBOSITY verbose\n\\set SHOW_CONTEXT always\n$statements");
+	my ($code, $out, $err) = $node->psql('postgres',
+		"SET client_min_messages = debug1; \\set VERBOSITY verbose\n\\set SHOW_CONTEXT always\n$statements");
 	$output .= "$out\n$err\n";
 	return $out;
 }
@@ -46,12 +47,14 @@ $node->safe_psql('postgres', q{
 	ALTER TABLE cc_invoice ADD CONSTRAINT refused CHECK (invoice_id <> 'CHECK');
 });
 run("\\copy given FROM '$dir/secrets'");
-run(q{UPDATE cc_project SET secret = given.secret, previous_secret = given.previous, previous_secret_until = now() + interval '1 hour', notify = true FROM given});
+run(q{UPDATE cc_project SET secret = given.secret, previous_secret = given.previous, previous_secret_until = now() + interval '1 hour',
+	notify = true FROM given});
 # A function that reads the secret from the table makes the bodies
 run(q{
 	INSERT INTO body SELECT name, cc_sample_postback(secret, format, name, expires_at => now() + ends)
 	  FROM given, (VALUES ('GOOD', 'application/json', interval '5 min'), ('FORM', 'application/x-www-form-urlencoded', '5 min'),
-	                      ('RAISE', 'application/json', '5 min'), ('CHECK', 'application/json', '5 min'), ('LATE', 'application/json', '-1 s')) AS v (name, format, ends);
+	                      ('RAISE', 'application/json', '5 min'), ('CHECK', 'application/json', '5 min'),
+	                      	('LATE', 'application/json', '-1 s')) AS v (name, format, ends);
 	INSERT INTO body SELECT 'FORGED', cc_sample_postback('guess', invoice_id => 'FORGED');
 	INSERT INTO body SELECT 'BROKEN', left(body, -5) FROM body WHERE name = 'GOOD';
 	INSERT INTO body SELECT 'REUSED', replace(body, '0.000113', '5') FROM body WHERE name = 'GOOD';
@@ -74,8 +77,10 @@ run(q{SELECT cc_verify_postback(body, NULL, secret, now(), '-1 s') FROM body, gi
 run(q{SELECT cc_verify_postback(body, NULL, '') FROM body;});
 run(q{SELECT cc_sign_token('[]', secret) FROM given;});
 run($_) for
-	q{UPDATE cc_project SET leeway = '-1 s';}, q{UPDATE cc_project SET secret = '';}, q{UPDATE cc_project SET secret = NULL;}, q{UPDATE cc_project SET name = NULL;},
-	q{UPDATE cc_project SET previous_secret_until = NULL;}, q{UPDATE cc_project SET apply = 'x';}, q{INSERT INTO cc_project (name, secret) SELECT 'default', secret FROM given;};
+	q{UPDATE cc_project SET leeway = '-1 s';}, q{UPDATE cc_project SET secret = '';}, q{UPDATE cc_project SET secret = NULL;},
+		q{UPDATE cc_project SET name = NULL;},
+	q{UPDATE cc_project SET previous_secret_until = NULL;}, q{UPDATE cc_project SET apply = 'x';},
+		q{INSERT INTO cc_project (name, secret) SELECT 'default', secret FROM given;};
 run(q{SET statement_timeout = '1ms'; INSERT INTO cc_inbox (body) SELECT body FROM body, generate_series(1, 1000);});
 run('SET transaction_read_only = on; SELECT a.* FROM body, cc_receive(body, NULL) AS a;');
 run('VACUUM ANALYZE;');

@@ -263,8 +263,8 @@ TEST_F(FaultsDeathTest, EachAllocationOfOpenSslWhenItStarts) {
 
 // All memory is the caller's, so no allocation can fail. RapidJSON would allocate without FixedAllocator.
 TEST_F(Faults, TheCoreAllocatesNothing) {
-  std::string deep =
-      R"({"status":"success","invoice_id":"ILRAJE1Q","amount_crypto":1e30,"currency":"BNB","order_id":"x\u00e9","x":[1e400,"\ud83d\ude00"],"y":)";
+  std::string deep = R"({"status":"success","invoice_id":"ILRAJE1Q","amount_crypto":1e30,"currency":"BNB",)"
+                     R"("order_id":"x\u00e9","x":[1e400,"\ud83d\ude00"],"y":)";
   deep += std::string(63, '[') + std::string(63, ']') + R"(,"token":")" + HonestToken() + "\"}";
   const std::string form = "status=success&invoice_id=ILRAJE1Q&amount_crypto=1&currency=B%4EB&token=" + HonestToken();
   HmacSha256 hmac;

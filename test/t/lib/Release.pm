@@ -30,7 +30,8 @@ sub copy_postgresql
 {
 	my ($folder) = @_;
 	make_path($folder);
-	return run_or_die('bash', '-c', '. "$1/script/lib.sh"; CC_WORKSPACE=$2 PG_CONFIG=$(pg_config --bindir)/pg_config; copy_postgresql; echo "$PG_CONFIG"',
+	return run_or_die('bash', '-c',
+		'. "$1/script/lib.sh"; CC_WORKSPACE=$2 PG_CONFIG=$(pg_config --bindir)/pg_config; copy_postgresql; echo "$PG_CONFIG"',
 		'bash', $root, $folder);
 }
 
