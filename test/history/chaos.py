@@ -130,7 +130,8 @@ def rebuild_indexes(round_):
 
 def set_up_again(round_):
     """cc_setup() with nothing to do, and with an index to make."""
-    round_.execute("SELECT cc_setup()", "DROP INDEX cc_inbox_token", "SELECT cc_setup()", "DROP INDEX cc_invoice_order", "SELECT cc_setup()")
+    round_.execute("SELECT cc_setup()", "DROP INDEX cc_inbox_token", "SELECT cc_setup()", "DROP INDEX cc_invoice_order",
+                   "SELECT cc_setup()")
 
 
 def swap_library(round_):
@@ -308,14 +309,17 @@ class Upgrade(Trouble):
                 wrong.append(f"more than the call that ALTER EXTENSION meets had to be sent again: {self.met}")
             rows = collections.Counter(n for n, in connection.execute("SELECT substring(content_type FROM 'n=(.*)') FROM cc_inbox"))
             wrong += [f"delivery {n}: answered {d.answer}, {rows[n]} rows" for n, d in self.deliveries.items()
-                      if rows[n] > 1 or d.answer is not None and (rows[n] != 1 or d.answer not in ("200", "applied", "duplicate", "pending", "failed"))]
+                      if rows[n] > 1 or d.answer is not None and (
+                          rows[n] != 1 or d.answer not in ("200", "applied", "duplicate", "pending", "failed"))]
             for what, query in {
                     "not settled": "SELECT id, state, error FROM cc_inbox WHERE state NOT IN ('applied', 'duplicate')",
                     "not applied once": "SELECT invoice_id, count(*) FROM cc_inbox WHERE state = 'applied' GROUP BY 1 HAVING count(*) <> 1",
-                    "spent twice": "SELECT token_digest, count(*) FROM cc_inbox WHERE token_digest IS NOT NULL GROUP BY 1 HAVING count(*) <> 1",
+                    "spent twice": "SELECT token_digest, count(*) FROM cc_inbox WHERE token_digest IS NOT NULL "
+                                   "GROUP BY 1 HAVING count(*) <> 1",
                     "not paid once": "SELECT i.invoice_id, count(l.seq) FROM cc_invoice i LEFT JOIN history_log l ON l.what = 'fired' "
                                      "AND l.data ->> 'invoice_id' = i.invoice_id GROUP BY 1 HAVING count(l.seq) <> 1",
-                    "not marked once": "SELECT o.id, count(l.seq) FROM orders o JOIN cc_invoice i ON i.order_id = o.id LEFT JOIN history_log l "
+                    "not marked once": "SELECT o.id, count(l.seq) FROM orders o JOIN cc_invoice i ON i.order_id = o.id "
+                                       "LEFT JOIN history_log l "
                                        "ON l.what = 'marked' AND l.data ->> 'id' = o.id GROUP BY 1 HAVING count(l.seq) <> 1"}.items():
                 wrong += [f"{what}: {row}" for row in connection.execute(query)]
         return wrong
@@ -333,7 +337,8 @@ def with_old_release(server):
     old = Server(host / "data", str(host))
     old.bin = f"{old_bin()}/"
     make_install(os.environ["OLD_RELEASE"])
-    run(f"{old.bin}initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync", f"--pgdata={old.data}")
+    run(f"{old.bin}initdb", "--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync",
+        f"--pgdata={old.data}")
     with (old.data / "postgresql.conf").open("a") as settings:
         settings.write(f"listen_addresses = ''\nunix_socket_directories = '{host}'\nmax_connections = 60\nfsync = off\njit = off\n")
     old.start()
@@ -443,7 +448,8 @@ def main():
                     print(f"#   => {problem}" + (f" ({count} times)" if count > 1 else ""), flush=True)
         failed |= wrong > 0
         errors = ", ".join(f"{count} × {state}" for state, count in sorted(met.items())) or "none"
-        print(f"{'not ' if wrong else ''}ok - {name} under {CLIENTS} clients: {options.rounds} rounds, {sent} deliveries, errors: {errors}; "
+        print(f"{'not ' if wrong else ''}ok - {name} under {CLIENTS} clients: {options.rounds} rounds, {sent} deliveries, "
+              f"errors: {errors}; "
               f"{wrong} wrong ({time.monotonic() - began:.0f} s)", flush=True)
     return failed
 

@@ -74,7 +74,8 @@ class Server:
         # Its processes are gone, but where nobody takes note of a child's death, their numbers are not.
         for lock in self.data / "postmaster.pid", *pathlib.Path(self.host).glob(".s.PGSQL.*"):
             lock.unlink(missing_ok=True)
-        run(f"{self.bin}pg_ctl", "start", "--wait", "--silent", f"--pgdata={self.data}", f"--log={self.host}/log", environment=self.environment)
+        run(f"{self.bin}pg_ctl", "start", "--wait", "--silent", f"--pgdata={self.data}", f"--log={self.host}/log",
+            environment=self.environment)
 
     def stop(self, mode):
         run(f"{self.bin}pg_ctl", "stop", "--wait", "--silent", f"--pgdata={self.data}", f"--mode={mode}", check=False)
@@ -98,7 +99,8 @@ class Server:
         host = pathlib.Path(os.environ["PGDATA"]).parent / name
         host.mkdir(mode=0o700)
         copy = type(self)(data or host / "data", str(host))
-        run("pg_basebackup", f"--host={self.host}", "--username=postgres", f"--pgdata={copy.data}", "--checkpoint=fast", "--wal-method=stream",
+        run("pg_basebackup", f"--host={self.host}", "--username=postgres", f"--pgdata={copy.data}", "--checkpoint=fast",
+            "--wal-method=stream",
             "--no-sync", *options)
         with (copy.data / "postgresql.auto.conf").open("a") as file:
             file.write("".join(f"{setting}\n" for setting in (f"unix_socket_directories = '{host}'", *settings)))
@@ -145,7 +147,8 @@ class Round:
     def deliver(self, connection, message, via="receive"):
         with self.lock:
             number = f"{self.prefix}{len(self.deliveries) + 1}"
-            delivery = self.deliveries[number] = Delivery(message, statement=number, may_fail=True, interrupted=self.interrupted, committed=None)
+            delivery = self.deliveries[number] = Delivery(message, statement=number, may_fail=True, interrupted=self.interrupted,
+                                                          committed=None)
         began = time.monotonic()
         delivery.answer = str(connection.execute(deliver_sql([(number, message)], via)).fetchone()[0])
         delivery.seconds = time.monotonic() - began

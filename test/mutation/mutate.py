@@ -123,7 +123,8 @@ def precompile():
     header = pathlib.Path("build/mutation/precompiled.hpp")
     header.parent.mkdir(parents=True, exist_ok=True)
     header.write_text("#include <gtest/gtest.h>\n")
-    subprocess.run(["g++", "-std=c++20", "-O0", "-fno-semantic-interposition", "-x", "c++-header", header, "-o", f"{header}.gch"], check=True)
+    subprocess.run(["g++", "-std=c++20", "-O0", "-fno-semantic-interposition", "-x", "c++-header", header,
+                    "-o", f"{header}.gch"], check=True)
 
 
 def is_noticed(test, output):

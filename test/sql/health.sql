@@ -125,7 +125,8 @@ SELECT * FROM cc.problems();
 SELECT count(*) FROM generate_series(1, 200) AS n, cc.deliver('F' || n, 'forged');
 SELECT substring(problem from '^bad_signature: nothing has verified') FROM cc.problems();
 -- One late postback among them does not make it the clock
-INSERT INTO cc.cc_inbox (body) VALUES (cc.cc_sample_postback('the new key', invoice_id => 'LATE', expires_at => statement_timestamp() - interval '1 minute'));
+INSERT INTO cc.cc_inbox (body)
+VALUES (cc.cc_sample_postback('the new key', invoice_id => 'LATE', expires_at => statement_timestamp() - interval '1 minute'));
 SELECT substring(problem from '^bad_signature: nothing has verified') FROM cc.problems();
 SELECT cc.deliver('X6', 'the new key');
 SELECT * FROM cc.problems();

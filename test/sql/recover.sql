@@ -3,7 +3,8 @@ SET client_min_messages = warning;
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other');
-CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT NULL, secret text DEFAULT 's3cret', expires interval DEFAULT '5 min',
+CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT NULL, secret text DEFAULT 's3cret',
+                       expires interval DEFAULT '5 min',
                        status text DEFAULT 'success', info jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
     SELECT cc_sample_postback(secret, 'application/json', invoice, coalesce(orders, 'ORDER_' || invoice), 0.1, amount, 'BNB', status, info,
                               clock_timestamp() + expires)

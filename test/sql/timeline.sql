@@ -111,7 +111,8 @@ BEGIN;
 SET LOCAL enable_seqscan = off;
 SELECT count(*) FROM cc.cc_timeline('ZO777');
 SELECT count(*) FROM cc.cc_timeline('INV-Z777');
-SELECT relname, seq_scan, idx_tup_fetch < 100 AS few FROM pg_stat_xact_user_tables WHERE schemaname = 'cc' AND relname IN ('cc_inbox', 'cc_invoice') ORDER BY 1;
+SELECT relname, seq_scan, idx_tup_fetch < 100 AS few FROM pg_stat_xact_user_tables
+ WHERE schemaname = 'cc' AND relname IN ('cc_inbox', 'cc_invoice') ORDER BY 1;
 COMMIT;
 RESET ROLE;
 DROP SCHEMA cc CASCADE;

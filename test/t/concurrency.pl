@@ -117,7 +117,8 @@ sub entries_read
 my $before = entries_read();
 is($node->safe_psql('postgres', 'CALL cc_work(); SELECT pg_stat_force_next_flush()'), '', 'cc_work');
 cmp_ok(entries_read() - $before, '<=', 4 * $rows, 'reads each entry of the index a few times at most');
-is($node->safe_psql('postgres', "SELECT count(*) FROM cc_inbox WHERE state = 'applied' AND invoice_id LIKE 'HELD%'"), $rows, 'and settles all');
+is($node->safe_psql('postgres', "SELECT count(*) FROM cc_inbox WHERE state = 'applied' AND invoice_id LIKE 'HELD%'"), $rows,
+	'and settles all');
 ask($one, 'COMMIT;');
 
 $_->{run}->finish for $one, $two, @crowd;

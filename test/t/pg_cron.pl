@@ -30,7 +30,8 @@ query(q{
 	SELECT deliver(body(token('I' || n), jsonb_build_object('invoice_id', 'I' || n))) FROM generate_series(1, 20) AS n;
 	INSERT INTO cc_inbox (body) SELECT '{}' FROM generate_series(1, 2500);
 	UPDATE cc_inbox SET received_at = now() - interval '13 months'});
-is(query(q{UPDATE cc_project SET apply = 'deferred'; SELECT deliver(body(token('WAITS'), '{"invoice_id": "WAITS"}'))}), 'pending', 'a row that waits');
+is(query(q{UPDATE cc_project SET apply = 'deferred'; SELECT deliver(body(token('WAITS'), '{"invoice_id": "WAITS"}'))}),
+	'pending', 'a row that waits');
 like(query($work), qr/^\d+$/, 'the owner of the tables schedules cc_work');
 like(query($line), qr/^\d+$/, 'and cc_purge');
 is(query(q{SELECT jobname, schedule FROM cron.job ORDER BY 1}), "cc_purge|17 * * * *\ncc_work|* * * * *", 'each hour, each minute');
