@@ -105,7 +105,7 @@ void LogCaught(const DeliveryContext& context, const Outcome& outcome, const Err
   ereport(LOG, (errmsg("cryptocloud_postback: invoice \"%s\" of project \"%s\" was not imported: SQLSTATE %s",
                        TextDatumGetCString(outcome.invoice_id.value), TextDatumGetCString(context.project),
                        unpack_sql_state(error.sqlerrcode)),
-                errhint("cc_import_log.error has the message."), errhidestmt(true), errhidecontext(true)));
+                errhint("cc_import_log.error has the message."), errwithoutinput()));
 }
 
 // --- One element ---

@@ -56,7 +56,8 @@ bool AreTablesCurrent(Oid schema) {
   if (fault != nullptr && !is_logged)
     ereport(LOG, (errmsg("cryptocloud_postback: the tables are not as this version makes them, so postbacks are kept pending"),
                   errdetail_internal("%s", fault),
-                  errhint("Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_setup() and CALL cc_work().")));
+                  errhint("Run ALTER EXTENSION cryptocloud_postback UPDATE, SELECT cc_setup() and CALL cc_work()."),
+                  errwithoutinput()));
   is_logged = fault != nullptr;
   return !is_logged;
 }
@@ -333,13 +334,12 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   Apply(context, delivery, progress);
 }
 
-// The error is in cc_inbox.error alone: what the merchant's code raised can hold what it was given. So do the statement, and the
-// context of COPY.
+// The error is in cc_inbox.error alone: what the merchant's code raised can hold what it was given.
 void LogCaught(const InboxRow& row, const ErrorData& error) {
   ereport(LOG, (errmsg("cryptocloud_postback: postback %lld of project \"%s\" was not applied: SQLSTATE %s",
                        static_cast<long long>(DatumGetInt64(row.Value(InboxColumn::kId))),
                        TextDatumGetCString(row.Value(InboxColumn::kProject)), unpack_sql_state(error.sqlerrcode)),
-                errhint("cc_inbox.error of this row has the message."), errhidestmt(true), errhidecontext(true)));
+                errhint("cc_inbox.error of this row has the message."), errwithoutinput()));
 }
 
 // The caller of cc_accept gets an error that keeps a row from being accepted. An error of the merchant's code makes the row

@@ -4,6 +4,8 @@
 #include <cstring>
 #include <utility>
 
+#include "pg/error_text.hpp"
+
 extern "C" {
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -136,7 +138,7 @@ Oid SearchIndex(Relation table, ScanKeyData* keys, int count) {
   if (!OidIsValid(found))
     ereport(LOG, (errmsg("cryptocloud_postback: table \"%s\" has no usable index on (%s), so each delivery scans the whole table",
                          RelationGetRelationName(table), NamesOf(table, keys, count)),
-                  errhint("Run SELECT cc_setup() to create it.")));
+                  errhint("Run SELECT cc_setup() to create it."), errwithoutinput()));
   return found;
 }
 
@@ -236,7 +238,7 @@ Oid TableIn(Oid schema, const char* name) {
   const Oid table = get_relname_relid(name, schema);
   if (!OidIsValid(table))
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"%s\" does not exist", name),
-                    errhint("Run SELECT cc_setup() to create it.")));
+                    errhint("Run SELECT cc_setup() to create it."), errwithoutinput()));
   return table;
 }
 

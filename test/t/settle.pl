@@ -97,6 +97,22 @@ my $log = slurp_file($node->logfile);
 is(() = $log =~ /was not applied: SQLSTATE 23514/g, 2, 'the log says so');
 ok($log !~ /eyJ|LOGGED/, 'and shows neither');
 $node->safe_psql('postgres', 'ALTER TABLE cc_invoice DROP CONSTRAINT small');
+# Nor has a line about the tables
+sub insert_literally
+{
+	my ($invoice) = @_;
+	my $body = $node->safe_psql('postgres', qq{SELECT body(token('$invoice'), '{"invoice_id": "$invoice"}')});
+	ask($one, "INSERT INTO cc_inbox (body) VALUES ('$body');");
+	return;
+}
+$node->safe_psql('postgres', 'DROP INDEX cc_inbox_content');
+insert_literally('LOGGED3');
+$node->safe_psql('postgres', 'SELECT cc_setup(); DROP INDEX cc_inbox_token');
+insert_literally('LOGGED4');
+$node->safe_psql('postgres', 'SELECT cc_setup(); SELECT cc_apply()');
+$log = slurp_file($node->logfile);
+like($log, qr/has no usable index on \(.*the tables are not as this version makes them/s, 'the log names an index and tables that are missing');
+ok($log !~ /eyJ|LOGGED/, 'and shows no body either');
 
 # --- NOTIFY: opt-in, once a change, and none for a conflict ---
 
