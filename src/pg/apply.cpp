@@ -21,7 +21,8 @@ Statement select_waiting{[](const char* schema) -> const char* {
       "SELECT pg_catalog.array_agg(id ORDER BY attempts, id), pg_catalog.max(attempts) FROM ("
       "SELECT id, attempts FROM %s.cc_inbox"
       " WHERE state OPERATOR(pg_catalog.=) ANY ('{pending,failed}'::pg_catalog.text[])"
-      " AND id OPERATOR(pg_catalog.<>) ALL ($2) AND (attempts, id) OPERATOR(pg_catalog.>) ($3, $4)"
+      " AND id OPERATOR(pg_catalog.<>) ALL ($2)"
+      " AND (attempts, id) OPERATOR(pg_catalog.>) ($3, $4)"
       " ORDER BY attempts, id LIMIT $1 FOR UPDATE SKIP LOCKED) AS waiting",
       schema);
 }};
