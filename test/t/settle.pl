@@ -111,7 +111,8 @@ $node->safe_psql('postgres', 'SELECT cc_setup(); DROP INDEX cc_inbox_token');
 insert_literally('LOGGED4');
 $node->safe_psql('postgres', 'SELECT cc_setup(); SELECT cc_apply()');
 $log = slurp_file($node->logfile);
-like($log, qr/has no usable index on \(.*the tables are not as this version makes them/s, 'the log names an index and tables that are missing');
+like($log, qr/has no usable index on \(.*the tables are not as this version makes them/s,
+	'the log names an index and tables that are missing');
 ok($log !~ /eyJ|LOGGED/, 'and shows no body either');
 
 # --- NOTIFY: opt-in, once a change, and none for a conflict ---
