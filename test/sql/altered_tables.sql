@@ -1,11 +1,6 @@
 -- The merchant owns the tables. Each change of theirs is supported, or rejected with a clear error; no postback counts twice.
-SET client_min_messages = warning;
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
+\ir test/sql/shared/begin.sql
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other');
-CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, secret text DEFAULT 's3cret') RETURNS text LANGUAGE sql AS $$
-    SELECT cc_sample_postback(secret, invoice_id => invoice, amount_crypto => amount, expires_at => clock_timestamp() + interval '5 min')
-$$;
 SELECT format('{"status":"success","invoice_id":"N","amount_crypto":1,"currency":"BNB","token":"%s"}',
               cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now() + interval '1 min')), 's3cret')) AS unbound \gset
 -- Every lookup by index: the token, the content, the invoice, the project
@@ -149,9 +144,7 @@ RESET ROLE;
 DROP VIEW states;
 DROP PROCEDURE deliver_variants;
 DROP TABLE variant;
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
+\ir test/sql/shared/end.sql
 DROP PROCEDURE deliver;
-DROP FUNCTION sample;
-DROP EXTENSION cryptocloud_postback;
 REVOKE ALL ON SCHEMA public FROM regress_shop;
 DROP ROLE regress_shop, regress_other;

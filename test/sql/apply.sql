@@ -1,11 +1,6 @@
 -- Deferred projects and cc_apply.
-SET client_min_messages = warning;
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
+\ir test/sql/shared/begin.sql
 INSERT INTO cc_project (name, secret, apply) VALUES ('default', 's3cret', 'deferred');
-CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, expires interval DEFAULT '5 min') RETURNS text LANGUAGE sql AS $$
-    SELECT cc_sample_postback('s3cret', invoice_id => invoice, amount_crypto => amount, expires_at => clock_timestamp() + expires)
-$$;
 
 -- Verified at once, applied later: a fault is known at once
 SELECT sample('A') AS body \gset
@@ -90,6 +85,5 @@ SELECT state FROM cc_inbox WHERE invoice_id = 'BYWORKER';
 REVOKE ALL ON PROCEDURE cc_work() FROM regress_worker;
 DROP ROLE regress_worker;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
-DROP FUNCTION sample, refuse, hang, who;
-DROP EXTENSION cryptocloud_postback;
+\ir test/sql/shared/end.sql
+DROP FUNCTION refuse, hang, who;

@@ -1,8 +1,6 @@
 -- cc_import: answers of the service's API, and how they change invoices together with postbacks.
-SET client_min_messages = warning;
+\ir test/sql/shared/begin.sql
 SET timezone = 'UTC';
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other s3cret'), ('later', 'later s3cret');
 UPDATE cc_project SET apply = 'deferred' WHERE name = 'later';
 -- The order trigger inserts a row each time it fires
@@ -260,6 +258,6 @@ RESET ROLE;
 DROP OWNED BY regress_stranger;
 DROP ROLE regress_stranger;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, paid, broken, known_order;
+\ir test/sql/shared/end.sql
+DROP TABLE paid, broken, known_order;
 DROP FUNCTION paid, element, answer, created, deliver;
-DROP EXTENSION cryptocloud_postback;

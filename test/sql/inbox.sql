@@ -1,15 +1,6 @@
 -- The states of an inbox row. A plain insert does everything.
-SET client_min_messages = warning;
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
+\ir test/sql/shared/begin.sql
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other s3cret');
--- A body like the service's; each call has a new token
-CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT 'O1', currency text DEFAULT 'BNB',
-    expires interval DEFAULT '5 min',
-                     info jsonb DEFAULT '{}', status text DEFAULT 'success') RETURNS text LANGUAGE sql AS $$
-    SELECT cc_sample_postback('s3cret', 'application/json', invoice, orders, 0.1, amount, currency, status, info,
-        clock_timestamp() + expires)
-$$;
 CREATE VIEW inbox AS SELECT id, project, state, reason, invoice_id, attempts, applied_at IS NOT NULL AS applied,
     error FROM cc_inbox ORDER BY id;
 -- How often an invoice is paid, as the merchant's trigger sees it
@@ -128,6 +119,6 @@ SELECT id, state, attempts, error FROM cc_inbox ORDER BY id;
 SELECT invoice_id FROM paid ORDER BY 1;
 
 DROP VIEW inbox;
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, paid, trouble, later, known_order;
-DROP FUNCTION sample, paid(), trouble();
-DROP EXTENSION cryptocloud_postback;
+\ir test/sql/shared/end.sql
+DROP TABLE paid, trouble, later, known_order;
+DROP FUNCTION paid(), trouble();

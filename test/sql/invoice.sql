@@ -1,8 +1,6 @@
 -- How postbacks change an invoice: typed columns, order of deliveries, paid_at.
-SET client_min_messages = warning;
+\ir test/sql/shared/begin.sql
 SET timezone = 'Asia/Tokyo';  -- the service's times are UTC, whatever the session's zone
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret');
 CREATE FUNCTION receive(invoice text, info jsonb DEFAULT '{}', minutes int DEFAULT 5, status text DEFAULT 'success',
     amount numeric DEFAULT 1,
@@ -112,6 +110,5 @@ SELECT state FROM cc_receive(jsonb_set(cc_sample_postback('s3cret', invoice_id =
     '"{\"test_mode\": tr"')::text, NULL) AS r, LATERAL (SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1) AS s;
 SELECT invoice_id, is_test, invoice_status, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id ~ 'ODD\d' ORDER BY 1;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
+\ir test/sql/shared/end.sql
 DROP FUNCTION receive;
-DROP EXTENSION cryptocloud_postback;

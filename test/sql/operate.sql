@@ -1,7 +1,5 @@
 -- Corners of the operator's commands: where they refuse to work, and what they leave alone.
-SET client_min_messages = warning;
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
+\ir test/sql/shared/begin.sql
 \set VERBOSITY terse
 INSERT INTO cc_project (name, secret, previous_secret, previous_secret_until) VALUES ('default', 's3cret', '', now());
 INSERT INTO cc_project (name, secret, previous_secret, previous_secret_until) VALUES ('default', 's3cret', 'old ', now());
@@ -150,6 +148,6 @@ SELECT import('LOCKED', '{"status": "created"}');
 SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid();
 ROLLBACK;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, bait;
+DROP TABLE bait;
+\ir test/sql/shared/end.sql
 DROP FUNCTION body, deliver, import, skip, cancel;
-DROP EXTENSION cryptocloud_postback;

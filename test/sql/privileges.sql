@@ -1,7 +1,5 @@
 -- A proxy's role: it can do what the two documented grants allow, and nothing else.
-SET client_min_messages = warning;
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
+\ir test/sql/shared/begin.sql
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'TOPSECRET');
 CREATE TABLE orders (id text, paid boolean DEFAULT false);
 INSERT INTO orders VALUES ('ORDER_93223');
@@ -111,7 +109,7 @@ RESET ROLE;
 
 DROP SCHEMA evil CASCADE;
 DROP TABLE pg_temp.orders, pg_temp.cc_project;
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, orders;
+\ir test/sql/shared/end.sql
+DROP TABLE orders;
 DROP FUNCTION mark_paid();
-DROP EXTENSION cryptocloud_postback;
 DROP ROLE regress_caller, regress_inserter;

@@ -1,7 +1,5 @@
 -- Projects: what can be stored, rotation of secrets, leeway, notify. No message shows a secret.
-SET client_min_messages = warning;
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
+\ir test/sql/shared/begin.sql
 \set SHOW_CONTEXT never
 INSERT INTO cc_project (name, secret) VALUES ('default', '');
 INSERT INTO cc_project (name, secret) VALUES ('default', NULL);
@@ -39,6 +37,5 @@ INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('NEWSECRET', expires_at =
 UPDATE cc_project SET notify = true;
 INSERT INTO cc_inbox (body) VALUES (cc_sample_postback('NEWSECRET', invoice_id => repeat('ж', 255))) RETURNING state, error;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log;
+\ir test/sql/shared/end.sql
 DROP FUNCTION try;
-DROP EXTENSION cryptocloud_postback;

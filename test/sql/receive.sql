@@ -1,7 +1,5 @@
 -- cc_receive: the HTTP status and the text that a proxy sends back.
-SET client_min_messages = warning;
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
+\ir test/sql/shared/begin.sql
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('strict', 'strict s3cret'), ('later', 'later s3cret');
 UPDATE cc_project SET require_order_id = true WHERE name = 'strict';
 UPDATE cc_project SET apply = 'deferred' WHERE name = 'later';
@@ -56,6 +54,6 @@ SELECT reason, (cc_http_answer('rejected', reason)).* FROM unnest(ARRAY['missing
     'bad_signature', 'invalid_claims',
     'token_not_yet_valid', 'token_expired', 'invoice_mismatch']) AS reason;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, request;
+\ir test/sql/shared/end.sql
+DROP TABLE request;
 DROP FUNCTION answers, refuse;
-DROP EXTENSION cryptocloud_postback;

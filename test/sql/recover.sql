@@ -1,14 +1,6 @@
 -- cc_reverify and cc_accept: recovery from a wrong secret, clock or setting; a person settles a conflict in one command.
-SET client_min_messages = warning;
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
+\ir test/sql/shared/begin.sql
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other');
-CREATE FUNCTION sample(invoice text, amount numeric DEFAULT 1, orders text DEFAULT NULL, secret text DEFAULT 's3cret',
-                       expires interval DEFAULT '5 min',
-                       status text DEFAULT 'success', info jsonb DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
-    SELECT cc_sample_postback(secret, 'application/json', invoice, coalesce(orders, 'ORDER_' || invoice), 0.1, amount, 'BNB', status, info,
-                              clock_timestamp() + expires)
-$$;
 CREATE TABLE orders (id text PRIMARY KEY, amount numeric, paid_at timestamptz, times integer DEFAULT 0);
 CREATE FUNCTION mark() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -22,14 +14,14 @@ CREATE TRIGGER mark AFTER INSERT OR UPDATE OF paid_at, amount_crypto, order_id O
 -- The drill: a wrong secret for two hours. 3,000 genuine postbacks, 100 of them twice, 200 resent under a new token; 500 forged ones.
 -- Before that 50 of the invoices were known, and 50 others paid
 INSERT INTO orders SELECT 'ORDER_N' || n, 1 FROM generate_series(1, 3000) AS n;
-INSERT INTO cc_inbox (body) SELECT sample('N' || n, status => 'pending') FROM generate_series(2901, 2950) AS n;
-INSERT INTO cc_inbox (body) SELECT sample('N' || n) FROM generate_series(2951, 3000) AS n;
+INSERT INTO cc_inbox (body) SELECT sample('N' || n, orders => 'ORDER_N' || n, status => 'pending') FROM generate_series(2901, 2950) AS n;
+INSERT INTO cc_inbox (body) SELECT sample('N' || n, orders => 'ORDER_N' || n) FROM generate_series(2951, 3000) AS n;
 UPDATE cc_project SET secret = 'wrong' WHERE name = 'default';
-CREATE TABLE genuine AS SELECT n, sample('N' || n) AS body FROM generate_series(1, 3000) AS n;
+CREATE TABLE genuine AS SELECT n, sample('N' || n, orders => 'ORDER_N' || n) AS body FROM generate_series(1, 3000) AS n;
 INSERT INTO cc_inbox (body) SELECT body FROM genuine ORDER BY n;
 INSERT INTO cc_inbox (body) SELECT body FROM genuine WHERE n <= 100 ORDER BY n;
-INSERT INTO cc_inbox (body) SELECT sample('N' || n) FROM generate_series(101, 300) AS n;
-INSERT INTO cc_inbox (body) SELECT sample('N' || n, secret => 'guess') FROM generate_series(1, 500) AS n;
+INSERT INTO cc_inbox (body) SELECT sample('N' || n, orders => 'ORDER_N' || n) FROM generate_series(101, 300) AS n;
+INSERT INTO cc_inbox (body) SELECT sample('N' || n, orders => 'ORDER_N' || n, secret => 'guess') FROM generate_series(1, 500) AS n;
 SELECT state, reason, count(*) FROM cc_inbox GROUP BY 1, 2;
 -- The secret is corrected. The dry run shows the outcome, and changes nothing
 UPDATE cc_project SET secret = 's3cret' WHERE name = 'default';
@@ -67,11 +59,11 @@ CREATE PROCEDURE flood(rows integer) LANGUAGE sql AS $$
     ALTER TABLE cc_inbox DISABLE TRIGGER USER;
     INSERT INTO cc_inbox (received_at, body, content_type, state, reason)
     SELECT now(), forged.body, 'application/json', 'rejected', 'bad_signature'
-      FROM generate_series(1, rows), (SELECT sample('F1', secret => 'guess') AS body) AS forged;
+      FROM generate_series(1, rows), (SELECT sample('F1', orders => 'ORDER_F1', secret => 'guess') AS body) AS forged;
     ALTER TABLE cc_inbox ENABLE TRIGGER USER;
 $$;
 CALL flood(50000);
-INSERT INTO cc_inbox (body) SELECT sample('F' || n) FROM generate_series(1, 10) AS n;
+INSERT INTO cc_inbox (body) SELECT sample('F' || n, orders => 'ORDER_F' || n) FROM generate_series(1, 10) AS n;
 CALL flood(50000);
 UPDATE cc_project SET secret = 's3cret' WHERE name = 'default';
 BEGIN;
@@ -176,7 +168,7 @@ RESET ROLE;
 DROP ROLE regress_nobody;
 
 DROP VIEW everything;
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, orders, genuine, before;
+\ir test/sql/shared/end.sql
+DROP TABLE orders, genuine, before;
 DROP PROCEDURE recover, flood;
-DROP FUNCTION sample, mark();
-DROP EXTENSION cryptocloud_postback;
+DROP FUNCTION mark();

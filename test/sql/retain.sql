@@ -1,8 +1,6 @@
 -- cc_purge and cc_erase: deleted data, kept data, and that no data come back.
-SET client_min_messages = warning;
+\ir test/sql/shared/begin.sql
 SET timezone = 'UTC';
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret');
 -- A token without n binds no invoice. All tokens live for years; only the rows are old.
 CREATE FUNCTION token(invoice text, n integer DEFAULT 0, secret text DEFAULT 's3cret') RETURNS text LANGUAGE sql AS $$
@@ -235,7 +233,7 @@ SELECT outcome, element FROM cc_import_log ORDER BY id;
 SELECT address, info, amount_crypto, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'IMPORTED';
 
 DROP VIEW rows, invoices;
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, fired;
+\ir test/sql/shared/end.sql
+DROP TABLE fired;
 DROP FUNCTION fired, refuse, plan, deliver, body, token;
 DROP PROCEDURE age;
-DROP EXTENSION cryptocloud_postback;

@@ -1,7 +1,5 @@
 -- Corners of settling: what counts as the same content, as a proof, as another price; which columns an UPDATE names; what is locked.
-SET client_min_messages = warning;
-CREATE EXTENSION cryptocloud_postback;
-SELECT cc_setup();
+\ir test/sql/shared/begin.sql
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other');
 CREATE FUNCTION body(invoice text, fields jsonb DEFAULT '{}', n integer DEFAULT 0, secret text DEFAULT 's3cret')
 RETURNS text LANGUAGE sql AS $$
@@ -151,8 +149,8 @@ INSERT INTO cc_inbox (body) VALUES (:'body') RETURNING state, error;
 RESET ROLE;
 CLOSE mine;
 
-DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, fired, state;
+\ir test/sql/shared/end.sql
+DROP TABLE fired, state;
 DROP FUNCTION body, deliver, trouble, fired;
-DROP EXTENSION cryptocloud_postback;
 REVOKE ALL ON SCHEMA public FROM regress_shop;
 DROP ROLE regress_shop;
