@@ -1,4 +1,4 @@
-"""The service's API, version 2, as its documentation words it. A shop points its own code here by changing the base URL."""
+"""The service's API, version 2, as its documentation describes it. A shop uses it by changing the base URL in its own code."""
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ STATUSES = ("created", "paid", "overpaid", "partial", "canceled")
 
 
 class Refused(Exception):
-    """What the caller did wrong, in the service's words."""
+    """An error of the caller, in the service's words."""
 
 
 def refuse(words):
@@ -148,7 +148,7 @@ def fiat_code(given):
 
 
 def chosen_coin(more):
-    """One that is given, or the first of those that may be chosen."""
+    """Returns the given coin, or the first available one."""
     available = more.get("available_currencies") or []
     if not isinstance(available, list):
         raise Refused("available_currencies is invalid")
@@ -184,7 +184,7 @@ def time_to_pay(given):
 
 
 def period(given):
-    """Two days, spelled dd.mm.yyyy; both count."""
+    """Reads two days, spelled dd.mm.yyyy; the period includes both."""
     try:
         return [datetime.strptime(given[name], "%d.%m.%Y").date() for name in ("start", "end")]
     except KeyError as missing:

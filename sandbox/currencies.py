@@ -1,11 +1,11 @@
-"""The coins that the service takes, and what they cost. The rates are made up, and never change."""
+"""The coins that the service accepts, and their rates. The rates are fictitious, and never change."""
 from dataclasses import dataclass
 from decimal import ROUND_UP, Decimal, InvalidOperation
 
 CENT = Decimal("0.01")
 FIAT = {"USD": Decimal(1), "RUB": Decimal("0.0125"), "EUR": Decimal("1.1"), "GBP": Decimal("1.25"), "KZT": Decimal("0.002")}
 
-RATES = {  # USD for one of them
+RATES = {  # USD per coin
     "BTC": 100000,
     "LTC": 100,
     "TRX": "0.25",
@@ -39,7 +39,7 @@ NETWORKS = {
     "OPT": "Optimism",
     "OP": "Optimism",
 }
-NATIVE = {"TRX": "TRC20", "BNB": "BSC", "ETH": "ERC20"}  # whose code does not say which network it is
+NATIVE = {"TRX": "TRC20", "BNB": "BSC", "ETH": "ERC20"}  # coins whose code does not name the network
 CODES = """
     BTC LTC TRX SOL TON BNB ETH ETH_ARB ETH_BASE ETH_OPT USDT_ARB USDT_BSC USDT_ERC20 USDT_OPT USDT_SOL USDT_TON USDT_TRC20
     USDC_ARB USDC_BASE USDC_BSC USDC_ERC20 USDC_OPT USDC_SOL DAI_ARB DAI_BASE DAI_BSC DAI_ERC20 DAI_OPT USDD_TRC20
@@ -60,7 +60,7 @@ class Coin:
         return Decimal(RATES.get(self.name, 1))
 
     def amount(self, usd):
-        """So much of this coin is worth that many dollars: never less, to six decimals, or eight for the dear ones."""
+        """Returns the amount of this coin for a price in dollars, rounded up to six decimals, or eight for expensive coins."""
         places = Decimal("0.00000001") if self.rate > 10 else Decimal("0.000001")
         return (usd / self.rate).quantize(places, ROUND_UP)
 
@@ -81,7 +81,7 @@ class Coin:
 
 
 def usd_of(price, fiat="USD"):
-    """A price in US dollars, to the cent. ValueError for what is no price."""
+    """Returns a price in US dollars, to the cent. Raises ValueError if the text is not a price."""
     try:
         usd = (Decimal(str(price)) * FIAT[fiat]).quantize(CENT)
     except InvalidOperation:
@@ -100,5 +100,5 @@ COINS = {code: coin_of(number, code) for number, code in enumerate(CODES, start=
 
 
 def find_coin(code):
-    """A coin by its code. New ones appear over time: an unknown one counts as a dollar."""
+    """Returns a coin by its code. The service adds coins over time: an unknown coin counts as a dollar."""
     return COINS.get(code) or coin_of(999, code)

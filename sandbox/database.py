@@ -1,14 +1,14 @@
-"""What the database knows of an order, read as the owner of the tables."""
+"""The database's view of an order, read as the owner of the tables."""
 from psycopg import sql
 from psycopg.rows import namedtuple_row
 from psycopg_pool import ConnectionPool
 
-# Of a postback that was not verified only the body tells what it claims.
+# Only the body of an unverified postback has its claims.
 CLAIMS = "(strpos(body, %(order)s) > 0 OR strpos(body, %(invoice)s) > 0)"
 
 
 class Database:
-    """Reached as libpq's variables say."""
+    """The database that libpq's variables name."""
 
     def __init__(self):
         self.pool = ConnectionPool(
@@ -31,18 +31,18 @@ class Database:
         return found and found[0]
 
     def spell(self, query, **values):
-        """A statement with its values in place, to be shown and run as it is."""
+        """Returns a statement with its values filled in, to show and run."""
         with self.pool.connection() as connection:
             literals = {name: sql.Literal(value) for name, value in values.items()}
             return sql.SQL(query).format(**literals).as_string(connection)
 
-    # --- What the page shows ---------------------------------------------------------------------------------------------
+    # --- Content of the page ---------------------------------------------------------------------------------------------
 
     def orders(self, limit=8):
         return self.rows("SELECT id, price, fiat, paid_at FROM orders ORDER BY length(id) DESC, id DESC LIMIT %s", limit)
 
     def order(self, order):
-        """The order, how many parcels left for it, and what it has on its customer's static wallet."""
+        """Returns the order, the number of its parcels, and the balance of its customer's static wallet."""
         return self.row(
             """
             SELECT o.*, (SELECT count(*) FROM parcels WHERE order_id = o.id) AS parcels,
@@ -54,7 +54,7 @@ class Database:
         )
 
     def inbox(self, order):
-        """The order's postbacks, the newest first, each with what the invoice says now."""
+        """Returns the order's postbacks, the newest first, each with the current state of its invoice."""
         return self.rows(
             f"""
             SELECT p.id, p.received_at, p.content_type, p.body, p.state, p.reason, p.error, p.attempts, p.invoice_id,
@@ -69,11 +69,11 @@ class Database:
         return self.rows("SELECT at, event, detail FROM cc_timeline(%s) ORDER BY at DESC LIMIT 50", order.customer or order.id)
 
     def health(self):
-        """The problems that cc_health sees."""
+        """Returns the problems that cc_health reports."""
         return [row.problem for row in self.rows("SELECT problem FROM cc_health() WHERE problem IS NOT NULL")]
 
     def explanation(self, row):
-        """The statement that shows why a row of the inbox has its state, and what it says."""
+        """Returns the statement that shows why a row of the inbox has its state, and its result."""
         query = self.spell({"rejected": VERDICT, "failed": ATTEMPTS, "pending": ATTEMPTS}.get(row.state, COMPARISON), id=row.id)
         with self.pool.connection() as connection:
             cursor = connection.execute(query)

@@ -1,7 +1,7 @@
-"""What can go wrong with a notification, each as a function over a Run: it pays the invoice, and sends something about it.
+"""The faults of a notification. Each is a function over a Run that pays the invoice, and sends something about it.
 
-`order` says what must become of the order: "paid", "open", or "credited" for a wallet. `inbox` says what must become of each
-postback, in any order: its state, or the reason why it is rejected. "*" stands for whatever was accepted.
+`order` is the expected outcome of the order: "paid", "open", or "credited" for a wallet. `inbox` has the expected outcome of each
+postback, in any order: its state, or the reason of its rejection. "*" stands for any accepted postback.
 """
 import secrets
 import time
@@ -19,11 +19,11 @@ FAULTS = {}
 class Fault:
     name: str
     run: callable
-    kind: str  # under which heading its button stands
+    kind: str  # the heading of its button
     order: str
     inbox: tuple
     formats: tuple = ("json", "form")
-    breaks_shop: bool = False  # its cause lies in the shop: the page breaks the order trigger first
+    breaks_shop: bool = False  # its cause is in the shop: the page breaks the order trigger first
 
 
 def fault(kind, order, *inbox, **more):
@@ -36,20 +36,20 @@ def fault(kind, order, *inbox, **more):
 
 @dataclass
 class Run:
-    """One fault at work on one invoice. `tell` hears of every step."""
+    """A run of one fault on one invoice. It calls `tell` for every step."""
 
     invoice: Invoice
     url: str
     secret: str
     format: str = "json"
-    pace: float = 5  # seconds that "late" and "slow" take
+    pace: float = 5  # seconds of "late" and "slow"
     insecure: bool = False
     tell: callable = lambda *event: None
-    keep: callable = lambda invoice: None  # enters a further invoice into the books
+    keep: callable = lambda invoice: None  # enters another invoice into the books
     answers: list = field(default_factory=list)
 
     def pay(self, share=1, invoice=None):
-        """This share of the price arrives, and is confirmed."""
+        """Pays this share of the price, and confirms it."""
         self.receive(share, invoice)
         (invoice or self.invoice).confirm()
 
@@ -81,7 +81,7 @@ class Run:
         time.sleep(self.pace)
 
 
-# --- As it should be ---------------------------------------------------------------------------------------------------------
+# --- No fault ----------------------------------------------------------------------------------------------------------------
 
 
 @fault("honest", "paid", "applied")
@@ -92,7 +92,7 @@ def honest(run):
 
 @fault("honest", "paid", "applied")
 def again(run):
-    """What the dashboard's button "send again" does: a new token, and nothing is paid."""
+    """The dashboard's button "send again": a new token, and no payment."""
     if run.invoice.confirmed:
         run.send(run.postback())
     else:
@@ -131,7 +131,7 @@ def twice_later(run):
 
 @fault("delivery", "paid", "applied", "duplicate")
 def no_answer(run):
-    """The service hears nothing, and sends again. The first one did arrive."""
+    """The service gets no answer, and sends again. The first postback did arrive."""
     run.pay()
     run.send(run.postback(), hang_up=True)
     run.send(run.postback())
@@ -139,7 +139,7 @@ def no_answer(run):
 
 @fault("delivery", "paid", "applied", "*")
 def out_of_order(run):
-    """A payment in two parts: the postback of the first part comes last."""
+    """A payment in two parts: the postback of the first part arrives last."""
     run.pay("0.6")
     first = run.postback()
     run.pay("0.4")
@@ -158,7 +158,7 @@ def lost(run):
 
 @fault("amount", "open", "applied")
 def underpaid(run):
-    """The project confirms partly paid invoices automatically."""
+    """The project automatically confirms partly paid invoices."""
     run.pay("0.6")
     run.send(run.postback())
 
@@ -189,7 +189,7 @@ def by_hand(run):
 
 @fault("amount", "credited", "applied", "applied", "applied")
 def static_wallet(run):
-    """Three payments to one address. Each is an invoice of its own, and all have the customer's identifier as order_id."""
+    """Three payments to one address. Each is a separate invoice, and all have the customer's identifier as order_id."""
     wallet = Wallet(run.invoice.coin, f"CUSTOMER-{run.invoice.order_id}")
     for share in ("0.5", "0.3", "0.2"):
         deposit = wallet.deposit(run.invoice.amount_usd * Decimal(share))
@@ -203,7 +203,7 @@ def static_wallet(run):
 
 @fault("attack", "open", "bad_signature")
 def forged(run):
-    """A stranger claims a payment. Nothing was paid."""
+    """A stranger claims a payment that did not happen."""
     run.send(run.postback(secret=secrets.token_hex(18), amount_crypto=float(run.invoice.to_pay)))
 
 
@@ -218,7 +218,7 @@ def raised(run, share="0.1"):
 
 @fault("attack", "paid", "applied", "conflict")
 def another_order(run):
-    """The invoice pays its order. A second postback of it, well signed, names another order."""
+    """The invoice pays its order. A second postback of it, correctly signed, names another order."""
     run.pay()
     run.send(run.postback())
     run.send(run.postback(order_id=f"{run.invoice.order_id}-B"))
@@ -226,7 +226,7 @@ def another_order(run):
 
 @fault("attack", "open", "*", "token_reused")
 def stolen(run):
-    """A thief reads the token on its way, and is first with it, for an order of their own."""
+    """A thief reads the token in transit, and uses it first, for their own order."""
     run.pay()
     fields = postbacks.fields_of(run.invoice, run.secret)
     run.send(postbacks.encode(fields | {"order_id": f"{run.invoice.order_id}-T"}, run.format))
@@ -235,7 +235,7 @@ def stolen(run):
 
 @fault("attack", "open", "invalid_json", formats=("json",))
 def markup(run):
-    """No JSON, but a script for whoever looks at it."""
+    """A script instead of JSON, for anyone who views the body."""
     script = '<script>document.title = "taken over"</script> <img src=x onerror=alert(1)>'
     run.send(f'{{"invoice_id": "{run.invoice.uuid}", {script}'.encode())
 
@@ -245,14 +245,14 @@ def markup(run):
 
 @fault("setup", "open", "token_expired")
 def expired(run):
-    """As if it had been on its way for six minutes, or the clock were wrong."""
+    """The postback was in transit for six minutes, or a clock is wrong."""
     run.pay()
     run.send(run.postback(lifetime=-60))
 
 
 @fault("setup", "open", "bad_signature")
 def wrong_secret(run):
-    """The project's SECRET KEY was made anew, and the database does not know it yet."""
+    """The project has a new SECRET KEY, and the database does not know it yet."""
     run.pay()
     key = secrets.token_hex(18)
     run.tell("new key", key)
@@ -261,7 +261,7 @@ def wrong_secret(run):
 
 @fault("setup", "open", "applied", formats=("json",))
 def test_mode(run):
-    """A form cannot say that it is a test: there it would count as paid."""
+    """A form cannot say that it is a test, and would count as paid."""
     run.invoice.test_mode = True
     run.pay()
     run.send(run.postback())
@@ -269,6 +269,6 @@ def test_mode(run):
 
 @fault("setup", "open", "failed", breaks_shop=True)
 def broken_trigger(run):
-    """The postback is as it should be. The shop's own trigger fails."""
+    """The postback is correct. The shop's own trigger fails."""
     run.pay()
     run.send(run.postback())

@@ -1,4 +1,4 @@
-"""The service's books: invoices, static wallets, and what was paid on them."""
+"""The service's books: invoices, static wallets, and their payments."""
 import secrets
 import string
 import threading
@@ -22,7 +22,7 @@ def new_uuid():
 
 
 def new_address(coin):
-    """Can be told from a real one, lest anybody sends money there."""
+    """Returns an address that is visibly not real, so nobody sends money there."""
     return f"SANDBOX{coin.network}{secrets.token_hex(13)}"
 
 
@@ -53,19 +53,19 @@ class Invoice:
         return self.created + self.lifetime
 
     def pay(self, amount):
-        """Money arrives. The service does not announce that."""
+        """Adds money. The service does not announce that."""
         self.paid += amount
         self.transactions.append("0x" + secrets.token_hex(32))
         self.status = "partial" if self.paid < self.to_pay else "paid" if self.paid == self.to_pay else "overpaid"
 
     def confirm(self):
-        """From here on it is a success, whatever was paid. This is what a postback announces."""
+        """Makes the invoice a success, for any amount paid. A postback announces this."""
         self.confirmed = True
         self.finished = utc_now()
 
     @property
     def is_due(self):
-        """The shop owes the goods: its whole price was paid, and confirmed."""
+        """Tells whether the shop owes the goods: the whole price was paid, and confirmed."""
         return self.confirmed and not self.test_mode and self.paid >= self.to_pay
 
     def cancel(self):
@@ -75,7 +75,7 @@ class Invoice:
         return (amount * self.amount_usd / self.to_pay).quantize(CENT)
 
     def info(self):
-        """The documented invoice_info. Numbers are floats, as the service's are."""
+        """Returns the documented invoice_info. Numbers are floats, as in the service."""
         missing = max(self.to_pay - self.paid, Decimal(0)) if self.paid else Decimal(0)
         fee = (self.paid * CENT).quantize(Decimal("0.00000001"))
         return {
@@ -131,12 +131,12 @@ class Wallet:
         self.address = self.address or new_address(self.coin)
 
     def deposit(self, usd):
-        """Each amount that arrives is an invoice of its own; the customer's identifier is its order_id."""
+        """Makes a separate invoice for each deposit; the customer's identifier is its order_id."""
         return Invoice(self.coin, usd, order_id=self.identify, address=self.address)
 
 
 class Books:
-    """All invoices by their uuid, in the order in which they were made."""
+    """All invoices by their uuid, in the order of creation."""
 
     def __init__(self):
         self._lock = threading.Lock()

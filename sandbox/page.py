@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The sandbox: the shop, the service and the database's view of both, on one page. script/sandbox starts it.
 
-CC_POSTBACK_URL, CC_SECRET and PORT say where postbacks go, what signs them and where the page is; PG* lead to the database.
+CC_POSTBACK_URL is the target of postbacks, CC_SECRET signs them, and PORT is the port of the page. PG* name the database.
 """
 import os
 import threading
@@ -23,7 +23,7 @@ from words import WORDS
 
 
 class View:
-    """All that the page shows of one order."""
+    """The content of the page for one order."""
 
     def __init__(self, database, service, api, id):
         self.order = order = id and database.order(id)
@@ -52,11 +52,11 @@ class View:
 
     @property
     def waits(self):
-        """Something of this order is not settled."""
+        """Tells whether this order has an unsettled postback."""
         return self.order and any(row.state in ("pending", "failed", "conflict") for row in self.rows)
 
     def find_remedy(self, place):
-        """A remedy by its place: "order", or the row that it stands at and its name."""
+        """Returns a remedy by its place: "order", or its row and name."""
         if place == "order":
             return self.remedy
         places = {f"{row}-{remedy.name}": remedy for row, found in self.remedies.items() for remedy in found}
@@ -64,7 +64,7 @@ class View:
 
 
 def why(row, order):
-    """The key of the sentence that says why a row is as it is."""
+    """Returns the key of the sentence that explains the state of a row."""
     if row.state == "rejected":
         return row.reason if f"why.{row.reason}" in WORDS else "rejected"
     if row.state != "applied":
@@ -102,7 +102,7 @@ def make_page(service, database, shop):
         return database.order(chosen() or newest[0].id) or abort(404)
 
     def press(order, name):
-        """A fault takes a fresh order where this one has money already: one story an order."""
+        """Runs a fault. If this order has money already, takes a new order: one story per order."""
         fault = FAULTS.get(name) or abort(400)
         if name != "again" and is_used(order):
             order = database.order(shop.same_again(order))
@@ -130,7 +130,7 @@ def make_page(service, database, shop):
 
 def chosen():
     order = request.args.get("order", "")
-    return abort(400) if "\0" in order else order  # no text for the database
+    return abort(400) if "\0" in order else order  # PostgreSQL's text has no NUL
 
 
 def go(order):
@@ -149,13 +149,13 @@ def price(text, fiat):
 
 
 def make_sandbox(service, database):
-    """One program with all of it. The shop still goes through the API, over HTTP."""
+    """Makes one program of all parts. The shop still uses the API, over HTTP."""
     shop = Shop(database, Api(service.base_url, service.api_key), service.shop_id)
     app = new_app()
     app.register_blueprint(make_api(service))
     app.register_blueprint(
         make_page(service, database, shop)
-    )  # before the service's own list of invoices, which has the same URL
+    )  # takes precedence over the service's own list of invoices at the same URL
     app.register_blueprint(make_pages(service))
     return app, shop
 
@@ -166,7 +166,7 @@ def main():
     service.base_url = f"http://127.0.0.1:{port}"
     app, shop = make_sandbox(service, Database())
     server = server_for(app, "127.0.0.1", port)
-    threading.Thread(target=shop.place_order, args=(20, "USD", "USDT_TRC20")).start()  # a first one, to begin with
+    threading.Thread(target=shop.place_order, args=(20, "USD", "USDT_TRC20")).start()  # the page needs a first order
     server.serve_forever()
 
 

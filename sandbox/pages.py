@@ -1,4 +1,4 @@
-"""The service's own pages: its invoices, and for each one a checkout with a button for every fault."""
+"""The service's own pages: its invoices, and for each invoice a checkout with a button for every fault."""
 from flask import Blueprint, abort, redirect, render_template, request, url_for
 
 from api import make_api
@@ -7,7 +7,7 @@ from web import new_app
 
 
 def make_app(service, host="127.0.0.1"):
-    """The service alone: its API and its pages."""
+    """Makes the service alone: its API and its pages."""
     app = new_app(host)
     app.register_blueprint(make_api(service))
     app.register_blueprint(make_pages(service))
@@ -44,7 +44,7 @@ def chosen_format():
 
 
 def groups():
-    """The faults by the heading that their buttons stand under."""
+    """Returns the faults by the heading of their buttons."""
     found = {}
     for fault in FAULTS.values():
         found.setdefault(fault.kind, []).append(fault)

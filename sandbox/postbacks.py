@@ -1,4 +1,4 @@
-"""A postback as the service words it: its token, and its body in JSON or as a form. Nothing here sends anything."""
+"""A postback as the service makes it: its token, and its body in JSON or as a form. This module sends nothing."""
 import base64
 import hashlib
 import hmac
@@ -15,7 +15,7 @@ def base64url(data):
 
 
 def sign_token(claims, secret):
-    """A JWT, signed HS256."""
+    """Returns a JWT, signed with HS256."""
     signed = ".".join(
         base64url(json.dumps(part, separators=(",", ":")).encode()) for part in ({"typ": "JWT", "alg": "HS256"}, claims)
     )
@@ -23,12 +23,12 @@ def sign_token(claims, secret):
 
 
 def new_token(invoice_id, secret, lifetime=LIFETIME):
-    """Not to the second only: the service makes a new token for each notification."""
+    """Returns a token whose exp has fractions of a second: the service makes a new token for each notification."""
     return sign_token({"id": invoice_id, "exp": time.time() + lifetime}, secret)
 
 
 def fields_of(invoice, secret, lifetime=LIFETIME, **changes):
-    """What a postback of this invoice says. `changes` replace single fields after the token was made: they are not signed."""
+    """Returns the fields of this invoice's postback. `changes` replace fields; the token does not cover them."""
     return {
         "status": "success",
         "invoice_id": invoice.uuid,
@@ -45,7 +45,7 @@ def encode(fields, format):
 
 
 def encode_form(fields):
-    """A field that is null is left out. Of invoice_info only the names of its members arrive."""
+    """Encodes a form: null fields are omitted, and only the names of the members of invoice_info arrive."""
     pairs = [(name, value) for name, value in fields.items() if name != "invoice_info" and value is not None]
     pairs += [("invoice_info", name) for name in fields.get("invoice_info", ())]
     return urllib.parse.urlencode(pairs).encode()

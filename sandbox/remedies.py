@@ -1,4 +1,4 @@
-"""What fixes a postback that is stuck: a statement to be shown, and run by a button."""
+"""Remedies for a stuck postback: statements that the page shows, and a button runs."""
 from dataclasses import dataclass, field
 
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 class Remedy:
     name: str
     statements: tuple  # as they are shown
-    values: dict = field(default_factory=dict)  # what stands in them as :name, and is not to be shown
+    values: dict = field(default_factory=dict)  # values of the parameters :name, which are not shown
 
     @property
     def shown(self):
@@ -14,7 +14,7 @@ class Remedy:
 
 
 def for_row(database, row, order, invoice, new_key):
-    """What may fix this row of the inbox: of several, a person chooses."""
+    """Returns the remedies for this row of the inbox. A person chooses among several."""
     if row.state in ("pending", "failed"):
         repair = (
             [database.spell("DELETE FROM stocktaking\n WHERE order_id = {order};", order=order.id)] if order.is_broken else []
@@ -46,14 +46,14 @@ ADMIT_KEY = """UPDATE cc_project SET previous_secret = :new_key, previous_secret
 
 
 def for_order(invoice, rows, api):
-    """A payment that the service knows, and the database does not: its API's answer says it."""
+    """Returns the remedy for a payment that the service knows, and the database does not: the API's answer."""
     if invoice and invoice.status != "created" and not any(row.state in ("applied", "pending", "failed") for row in rows):
         answer = {"answer": lambda: api.ask("merchant/info", uuids=[invoice.uuid])}
         return Remedy("cc_import", ("SELECT * FROM cc_import(:answer);",), answer)
 
 
 def carry_out(database, remedy):
-    """Runs the statements one by one; returns what the last one said."""
+    """Runs the statements one by one; returns the result of the last one."""
     values = {name: value() if callable(value) else value for name, value in remedy.values.items()}
     said = ""
     for statement in remedy.statements:
@@ -66,7 +66,7 @@ def carry_out(database, remedy):
 
 
 def with_places(statement, given):
-    """psql's :name as psycopg's %(name)s. Untyped, so that the function's own type counts."""
+    """Turns psql's :name into psycopg's %(name)s. It is untyped, so the function's own type applies."""
     for name in given:
         statement = statement.replace(f":{name}", f"%({name})s")
     return statement

@@ -1,14 +1,14 @@
 #!/usr/bin/python3
-"""Runs a list of faults without a browser, and checks what became of each: scenario.py --scenario FILE | --random N [--seed S]
+"""Runs a list of faults without a browser, and checks their results: scenario.py --scenario FILE | --random N [--seed S]
 
 A line of the file is a step:
 
     FAULT [json|form] [COIN] [PRICE] [USD|RUB]    on a new order: honest, late, twice_at_once ... (faults.py has all)
-    again                                         the service sends again what it knows of the last order
+    again                                         the service sends the current state of the last order again
     repair                                        the first statement that the page offers to fix the last order
 
-What must result is said by faults.py, and after "again" and "repair" by the service's books. An order is paid, and its parcel
-sent once, if its whole price was confirmed and was no test. At the end both books must agree.
+faults.py has the expected results; after "again" and "repair" the service's books have them. An order must be paid, and its
+parcel sent once, if its whole price was confirmed and was no test. At the end both books must agree.
 script/sandbox starts this; CC_SCENARIO has the text of the file.
 """
 import argparse
@@ -45,11 +45,11 @@ class Step:
     fiat: str = "USD"
 
 
-# --- Where the steps come from -----------------------------------------------------------------------------------------------
+# --- The steps ---------------------------------------------------------------------------------------------------------------
 
 
 def parse(text):
-    """The stories of a file: each begins with a fault, and may have steps that follow it."""
+    """Returns the stories of a file: each begins with a fault, and may have steps after it."""
     stories = []
     for number, line in enumerate(text.splitlines(), start=1):
         parts = line.partition("#")[0].split()
@@ -86,7 +86,7 @@ def parse_step(name, *parts):
 
 
 def random_stories(count, seed):
-    """The same for the same seed."""
+    """Returns random stories; the seed determines them."""
     chance = random.Random(seed)
     for _ in range(count):
         fault = chance.choice([fault for name, fault in FAULTS.items() if name not in FOLLOW_UPS])
@@ -105,7 +105,7 @@ def random_stories(count, seed):
 
 @dataclass
 class Line:
-    """What became of a step."""
+    """The result of a step."""
 
     mark: str
     order: str
@@ -181,7 +181,7 @@ class Runner:
         return next(filter(None, found), None)
 
     def wait_for(self, order, count):
-        """An answer that was not waited for may come after the next one."""
+        """Waits for `count` rows, because nobody waited for some answers."""
         order, until = self.database.order(order), time.monotonic() + 5
         while len(self.database.inbox(order)) < count and time.monotonic() < until:
             time.sleep(0.01)
@@ -194,7 +194,7 @@ class Runner:
         return Line("ok", order, step, answers, inbox, state)
 
     def books_agree(self):
-        """Whether the shop's parcels and balances are what the service was paid for."""
+        """Tells whether the shop's parcels and balances match the payments to the service."""
         sent_twice = self.database.rows("SELECT order_id FROM parcels GROUP BY order_id HAVING count(*) > 1")
         invoices, credited = self.service.books.all(), Counter()
         for invoice in invoices:
@@ -215,7 +215,7 @@ def wrong(line, should_be):
 
 
 def matches(found, expected):
-    """Whether each postback became what it must, in any order; "*" stands for whatever was accepted."""
+    """Tells whether each postback has its expected outcome, in any order; "*" stands for any accepted postback."""
     free = Counter(found) - Counter(expected)
     missing = Counter(expected) - Counter(found)
     return free.total() == missing["*"] == missing.total() and all(word in ACCEPTED for word in free)

@@ -1,4 +1,4 @@
-"""Sends a request body to a URL, well or badly, and tells what was answered. Needs nothing but Python."""
+"""Sends a request body to a URL, correctly or with a fault, and returns the answer. Needs only Python."""
 import http.client
 import json
 import os
@@ -16,7 +16,7 @@ class Answer:
 
     @property
     def words(self):
-        """What the JSON of the answer says, or else its first line."""
+        """Returns the message in the JSON of the answer, or its first line."""
         try:
             found = json.loads(self.text)
             return str(found.get("message") or found.get("error") or self.text)
@@ -25,7 +25,7 @@ class Answer:
 
 
 def http_url(url):
-    """The URL, if a request can be sent there. ValueError otherwise."""
+    """Returns the URL if a request can be sent there. Raises ValueError otherwise."""
     parts = urllib.parse.urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError(f"{url} is no URL of http or https")
@@ -40,12 +40,12 @@ def connect(url, insecure=False, timeout=30):
 
 
 def trust(insecure):
-    """The machine's certificates, or those that curl would be told of."""
+    """Trusts the machine's certificates, or those of CURL_CA_BUNDLE, as curl does."""
     return ssl._create_unverified_context() if insecure else ssl.create_default_context(cafile=os.environ.get("CURL_CA_BUNDLE"))
 
 
 def send(url, body, content_type, *, seconds=0, hang_up=False, insecure=False):
-    """One POST. `seconds`: the body takes so long to arrive. `hang_up`: the answer is not waited for."""
+    """Sends one POST. `seconds`: the time that the body takes to arrive. `hang_up`: does not wait for the answer."""
     connection = connect(url, insecure)
     try:
         parts = urllib.parse.urlsplit(url)
@@ -69,7 +69,7 @@ def send(url, body, content_type, *, seconds=0, hang_up=False, insecure=False):
 
 
 def send_at_once(times, *arguments, **options):
-    """The same request on several connections at the same moment."""
+    """Sends the same request on several connections at the same time."""
     start, answers = threading.Barrier(times), [None] * times
 
     def one(place):

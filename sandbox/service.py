@@ -1,12 +1,12 @@
 #!/usr/bin/python3
-"""The simulated service, a program of its own: its API, a checkout, and faults on demand.
+"""The simulated service as a separate program: its API, a checkout, and faults on demand.
 
     sandbox/service.py --postback-url http://localhost:8000/postback
     sandbox/service.py --fault twice_at_once --order ORDER_1 --amount-usd 20 --postback-url http://localhost:8000/postback
 
-The first one serves the API (http://127.0.0.1:8200/v2/invoice/create ...) and pages with a button for each fault. The second one
-needs no API: it makes an invoice for this order, runs the fault, shows what was sent and answered, and ends. The SECRET KEY comes
-from the variable CC_SECRET, from --secret, or from standard input.
+The first command serves the API (http://127.0.0.1:8200/v2/invoice/create ...) and pages with a button for each fault. The second
+command needs no API: it makes an invoice for this order, runs the fault, shows requests and answers, and ends. The SECRET KEY
+comes from the variable CC_SECRET, from --secret, or from standard input.
 """
 import argparse
 import os
@@ -36,7 +36,7 @@ class Event:
 
 
 class Service:
-    """One project of one merchant: its keys, its settings, its books, and what was sent so far."""
+    """One project of one merchant: its keys, its settings, its books, and the requests so far."""
 
     def __init__(
         self,
@@ -51,10 +51,10 @@ class Service:
         test_mode=False,
     ):
         self.postback_url, self.secret, self.shop_id = postback_url, secret, shop_id
-        # As the service's own: a JWT. The SECRET KEY is not one; people confuse them.
+        # A JWT, like the service's own API KEY. The SECRET KEY is not a JWT; people confuse them.
         self.api_key = api_key or postbacks.sign_token({"id": 1, "type": "project"}, secrets.token_hex(18))
         self.format, self.pace, self.insecure, self.test_mode = format, pace, insecure, test_mode
-        self._new_keys = {}  # by invoice: what the fault "wrong_secret" signed with
+        self._new_keys = {}  # by invoice: the key of the fault "wrong_secret"
         self.base_url = ""
         self.books = Books()
         self.running = 0
@@ -101,7 +101,7 @@ class Service:
         return self._new_keys.get(uuid)
 
     def events(self, invoice):
-        """What happened to this invoice, the newest first."""
+        """Returns the events of this invoice, the newest first."""
         return list(reversed(self._events.get(invoice.uuid, ())))
 
 
@@ -171,7 +171,7 @@ def spelled(kind, what):
 
 
 def serve(service, host, port):
-    from pages import make_app  # Flask is not needed to send a postback
+    from pages import make_app  # sending a postback does not need Flask
     from web import server_for
 
     service.base_url = f"http://{host}:{port}"

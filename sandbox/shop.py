@@ -1,4 +1,4 @@
-"""The demo shop: takes orders, and has the service make an invoice for each. It never hears of postbacks: the database does."""
+"""The demo shop: takes orders, and lets the service make an invoice for each. Postbacks go to the database, not to the shop."""
 import http.client
 import json
 from decimal import Decimal
@@ -9,13 +9,13 @@ FIAT = ("USD", "RUB")
 
 
 class Api:
-    """The little that a shop needs of the service's API. Only the base URL differs from the real one."""
+    """The part of the service's API that a shop needs. Only the base URL differs from the real one."""
 
     def __init__(self, base_url, api_key):
         self.base_url, self.api_key = base_url, api_key
 
     def ask(self, path, **request):
-        """The answer as it came: that is what cc_import takes."""
+        """Returns the unchanged answer, as cc_import expects it."""
         base = urlsplit(self.base_url)
         connection = http.client.HTTPConnection(base.hostname, base.port, timeout=20)
         headers = {"Authorization": f"Token {self.api_key}", "Content-Type": "application/json"}
@@ -40,13 +40,13 @@ class Shop:
         self.database, self.api, self.shop_id, self.project = database, api, shop_id, project
 
     def place_order(self, price, fiat, coin):
-        """The order's price in the coin is what the service asks for: the trigger compares with that."""
+        """Stores the service's amount as the order's price in the coin: the trigger compares with it."""
         order = self.database.value("INSERT INTO orders (price, fiat) VALUES (%s, %s) RETURNING id", price, fiat)
         answer = self.api.ask(
             "create", shop_id=self.shop_id, amount=str(price), currency=fiat, order_id=order, add_fields={"cryptocurrency": coin}
         )
         invoice = result_of(answer)
-        self.database.run("SELECT cc_import(%s, %s)", answer, self.project)  # from now on it knows what to expect
+        self.database.run("SELECT cc_import(%s, %s)", answer, self.project)  # from now on the database expects this payment
         self.database.run(
             "UPDATE orders SET invoice_id = %s, amount = %s, currency = %s WHERE id = %s",
             invoice["uuid"].removeprefix("INV-"),
@@ -57,7 +57,7 @@ class Shop:
         return order
 
     def same_again(self, order):
-        """Another order of the same things."""
+        """Places another order of the same goods."""
         return self.place_order(order.price, order.fiat, order.currency)
 
     def break_trigger(self, order):

@@ -7,15 +7,15 @@ CREATE TABLE orders (
     price      numeric NOT NULL,
     fiat       text NOT NULL,
     invoice_id text,
-    amount     numeric,          -- what it costs in the coin that the customer chose
+    amount     numeric,          -- its price in the coin that the customer chose
     currency   text,
     paid_at    timestamptz
 );
 
--- A row for each time that an order becomes paid. Two of one order would be the fault that must never be.
+-- A row for each time that an order becomes paid. An order must never have two.
 CREATE TABLE parcels (order_id text NOT NULL);
 
--- What came in over static wallets.
+-- Payments to static wallets.
 CREATE TABLE balances (
     customer text NOT NULL,
     currency text NOT NULL,

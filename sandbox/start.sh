@@ -1,8 +1,8 @@
-# Starts the sandbox's database and its proxy; shared by script/sandbox and test/sandbox/run. To be sourced after script/lib.sh:
+# Starts the sandbox's database and its proxy; shared by script/sandbox and test/sandbox/run. Source it after script/lib.sh:
 #
 #   install_packages "${SANDBOX_PACKAGES[@]}"
 #   …                        # enter_workspace, build_extension, start_cluster
-#   start_shop               # PG* lead to the shop's database from then on, as its owner
+#   start_shop               # from then on PG* name the shop's database and its owner
 #   start_postback_proxy     # sets CC_POSTBACK_URL
 # shellcheck shell=bash
 
@@ -13,7 +13,7 @@ SANDBOX_PACKAGES=(
 
 SANDBOX_TEST_PACKAGES=(chromium chromium-driver python3-selenium fonts-dejavu-core openssl)
 
-# The shop's owner is no superuser: cc_apply and its like refuse one.
+# The shop's owner is not a superuser: cc_apply and similar functions refuse superusers.
 start_shop() {
   export CC_SECRET
   CC_SECRET=$(od -An -N18 -tx1 /dev/urandom | tr -d ' \n')

@@ -1,4 +1,4 @@
-"""What all pages share: the language, and the rules of who may ask and what a page may load."""
+"""Code shared by all pages: the language, allowed origins, and the content that a page may load."""
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ import words
 
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 HEADERS = {
-    # Nothing but our own files, and no script or style within a page: what a postback says cannot become either.
+    # Only our own files, and no inline script or style: the content of a postback cannot become either.
     "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
@@ -40,12 +40,12 @@ class Handler(WSGIRequestHandler):
 
 
 def server_for(app, host, port):
-    """Listens already; serve_forever() serves."""
+    """Returns a server that listens already; serve_forever() serves."""
     return make_server(host, port, app, threaded=True, request_handler=Handler)
 
 
 def check_origin(hosts):
-    """The pages obey this machine's user alone: no other site's form, no foreign name that leads here. The API has its key."""
+    """Refuses forms of other sites, and foreign host names that resolve to this machine. The API has its key."""
     if request.path.startswith("/v2/"):
         return
     origin = request.headers.get("Origin")
@@ -76,11 +76,11 @@ def qr(text):
 
 
 def moment(time):
-    """The time of today; of another day, that day too."""
+    """Returns the time, with the date if it is not today."""
     is_today = time.date() == datetime.now(time.tzinfo).date()
     return time.strftime("%H:%M:%S.%f")[:-3] if is_today else time.strftime("%Y-%m-%d %H:%M")
 
 
 def amount(number):
-    """A decimal without an exponent and without zeros at its end."""
+    """Formats a decimal without an exponent and without trailing zeros."""
     return f"{number.normalize():f}"

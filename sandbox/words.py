@@ -1,4 +1,4 @@
-"""What the pages say, in English and Russian."""
+"""The texts of the pages, in English and Russian."""
 LANGUAGES = {"en": "English", "ru": "Русский"}
 
 WORDS = {
@@ -14,7 +14,7 @@ WORDS = {
         "All of this is made up. No request leaves this machine.",
         "Всё понарошку, запросы не покидают компьютер.",
     ),
-    # What happened, in one line
+    # The story in one line
     "begin": ("Press Pay, or a fault.", "Нажмите «Оплатить» или любой сбой."),
     "story.customer": ("The customer paid", "Покупатель заплатил"),
     "story.service": ("The service sent", "Сервис отправил"),
@@ -84,7 +84,7 @@ WORDS = {
     "kind.amount": ("How much is paid", "Сколько оплачено"),
     "kind.attack": ("Who sends it", "Кто отправляет"),
     "kind.setup": ("How it is set up", "Как настроено"),
-    # The faults: the button, and what it does
+    # The faults: the button, and its effect
     "fault.honest": ("Pay", "Оплатить"),
     "does.honest": ("The customer pays, and one postback arrives.", "Покупатель платит, приходит одно уведомление."),
     "fault.again": ("Send again", "Отправить снова"),

@@ -1,5 +1,5 @@
--- The router: an empty database with Debian's postgresql-NN-plproxy. It has functions, but no table, no secret and no parsing.
--- To be run by a superuser:
+-- The router: an empty database with Debian's postgresql-NN-plproxy. It has functions, but no table, no secret and no parser.
+-- Run it as a superuser:
 --
 --   psql service=router -v p0='host=shard0.internal dbname=shop' -v p1='host=shard1.internal dbname=shop' -f scaling/router.sql
 --
@@ -9,11 +9,11 @@ BEGIN;
 
 CREATE EXTENSION plproxy;
 
--- Where each partition is. Several partitions may be on one shard, if they have the same connection string to the letter.
+-- The shard of each partition. Partitions on the same shard must have exactly the same connection string.
 CREATE SERVER cc_shards FOREIGN DATA WRAPPER plproxy OPTIONS (connection_lifetime '1800', p0 :'p0', p1 :'p1');
 
--- The owners of the functions below: who they are on the shards. Nobody logs in as them here. Their passwords are in ~/.pgpass of
--- the user that PostgreSQL runs as; in a user mapping, each dump of this database would have them.
+-- The owners of the functions below, which log in to the shards by the same names. Nobody logs in as them here. Their passwords
+-- are in ~/.pgpass of the user that PostgreSQL runs as. In a user mapping, they would be in each dump of this database.
 CREATE ROLE postback_router NOLOGIN;
 CREATE ROLE postback_operator NOLOGIN;
 CREATE USER MAPPING FOR postback_router SERVER cc_shards OPTIONS (user 'postback_router');
@@ -22,7 +22,7 @@ GRANT USAGE ON FOREIGN SERVER cc_shards TO postback_router, postback_operator;
 
 \ir partition.sql
 
--- What a proxy calls, as on a single node. Messages of a shard that are no errors are not for the proxy.
+-- Receives a postback for a proxy, as on a single node. Of a shard's messages, only errors reach the proxy.
 CREATE FUNCTION cc_receive(body bytea, content_type text, project text DEFAULT 'default')
     RETURNS TABLE (http_status integer, response jsonb)
     LANGUAGE plproxy ROWS 1 SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET client_min_messages = error
@@ -33,7 +33,7 @@ $$;
 ALTER FUNCTION cc_receive(bytea, text, text) OWNER TO postback_router;
 REVOKE ALL ON FUNCTION cc_receive(bytea, text, text) FROM PUBLIC;
 
--- The shards, each with its partitions.
+-- Returns the shards, each with its partitions.
 CREATE FUNCTION cc_shards() RETURNS TABLE (shard text, partitions integer[])
     LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -44,7 +44,7 @@ BEGIN ATOMIC
      ORDER BY 2;
 END;
 
--- The shard of a project: where its row of cc_project, its invoices and its orders belong.
+-- Returns the shard of a project, where its row of cc_project, its invoices and its orders belong.
 CREATE FUNCTION cc_shard_of(project text) RETURNS text
     LANGUAGE sql STABLE
 BEGIN ATOMIC
@@ -53,7 +53,7 @@ BEGIN ATOMIC
            = ANY (s.partitions);
 END;
 
--- On the shard of one partition.
+-- Call a function on the shard of one partition.
 CREATE FUNCTION cc_apply_on(partition integer, max_rows integer) RETURNS integer
     LANGUAGE plproxy SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -72,7 +72,7 @@ AS $$
     SELECT * FROM public.cc_health(period::interval);
 $$;
 
--- On all shards, one after the other, so that one that is down hinders no other. Each shard commits by itself.
+-- Settles on all shards, one after the other. A shard that is down does not block the others. Each shard commits by itself.
 CREATE FUNCTION cc_apply(max_rows integer DEFAULT 50) RETURNS integer
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -91,7 +91,7 @@ BEGIN
 END
 $$;
 
--- Until nothing more settles.
+-- Calls cc_apply() until it settles nothing.
 CREATE PROCEDURE cc_work()
     LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -101,8 +101,8 @@ BEGIN
 END
 $$;
 
--- The rows of cc_health() of all shards. `problem` also says that a shard gives no answer, and that a project is on the wrong
--- shard: its postbacks go to another one, where they are `unknown_project`.
+-- Returns the rows of cc_health() of all shards. `problem` also reports a shard that does not answer, and a project on the wrong
+-- shard: its postbacks go to another shard, where they are `unknown_project`.
 CREATE FUNCTION cc_health(period interval DEFAULT '1 hour')
     RETURNS TABLE (shard text, project text, received bigint, applied bigint, duplicates bigint, rejected bigint,
                    bad_signatures bigint, waiting bigint, failed bigint, oldest_waiting timestamptz, conflicts bigint,

@@ -1,6 +1,6 @@
--- After a shard was copied, and while both copies are closed: takes the projects that the other copy has from now on, and what
--- waits of them, away from this one. So nothing is settled twice. The rest of their rows does no harm; sweep.sql takes it.
--- `moved` are the partitions that the new shard has, `keep` says whether this is the new shard.
+-- Run after a shard was copied, while both copies are closed. Deletes here the projects that belong to the other copy, and their
+-- waiting postbacks, so nothing is settled twice. Their other rows do no harm; sweep.sql deletes them. `moved` has the partitions
+-- of the new shard; `keep` is true on the new shard.
 --
 --   psql service=shard0 -v partitions=4 -v moved='{2}' -v keep=false -f scaling/split.sql      on the old shard
 --   psql service=shard2 -v partitions=4 -v moved='{2}' -v keep=true  -f scaling/split.sql      on the new one

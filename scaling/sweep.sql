@@ -1,6 +1,6 @@
--- After split.sql, with the same variables, on both copies, while postbacks are received: deletes the rows of the projects that
--- the other copy has, 1,000 blocks a transaction. No trigger fires, as these rows live on. `tables` are the extension's and any
--- of your own that have a column `project`:
+-- Run after split.sql on both copies, with the same variables, while postbacks are received. Deletes the rows of the projects on
+-- the other copy, 1,000 blocks per transaction. No trigger fires, because these rows still exist there. `tables` names the
+-- extension's tables, and your own tables with a column `project`:
 --
 --   psql service=shard0 -v partitions=4 -v moved='{2}' -v keep=false \
 --       -v tables='{cc_invoice,cc_inbox,cc_import_log,orders}' -f scaling/sweep.sql

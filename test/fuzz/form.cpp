@@ -1,4 +1,4 @@
-// The whole verification of a form, and of whatever else its bytes could be sniffed as.
+// The whole verification of a form, and of any other type that its bytes could be sniffed as.
 #include "fuzz.hpp"
 
 #include "core/content_type.hpp"

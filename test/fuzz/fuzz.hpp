@@ -1,4 +1,4 @@
-// What the fuzz targets share: the core's answer and the reference's, compared.
+// Shared by the fuzz targets: comparison of the verdicts of the core and the reference.
 #pragma once
 
 #include <cstdio>
@@ -12,7 +12,7 @@
 
 namespace cc::fuzz {
 
-/// The secret and the moment of test/vectors, so that the tokens in the seed corpus verify.
+/// The secret and the time of test/vectors, so that the tokens in the seed corpus verify.
 inline const std::string kSecret = "kX3vPq8ZtR1mWc5YbN7dLs2Hf9Jg4TuE";
 inline constexpr Clock kClock = test::kClock;
 
@@ -51,7 +51,7 @@ inline void RequireSameTree(const Document& document, const Node& node, const re
   REQUIRE(child == document.After(&node));
 }
 
-/// Every lenient reader on every node: whatever it says, it reads no byte that is not there.
+/// Calls every lenient reader on every node: none may read a byte outside the document.
 inline void ReadEverything(const Document& document) {
   for (std::size_t i = 0; i < document.count; ++i) {
     const Node& node = document.nodes[i];
@@ -72,7 +72,7 @@ inline void ReadEverything(const Document& document) {
   }
 }
 
-/// The token as the core and as the reference see it. Returns the core's reason.
+/// Compares the verdicts of the core and the reference on the token. Returns the core's reason.
 inline Reason CheckToken(const Postback& postback, const std::string& secret = kSecret, Clock clock = kClock) {
   // Kept over many inputs, as it is in a backend.
   static HmacSha256 hmac;
@@ -95,7 +95,7 @@ inline Reason CheckToken(const Postback& postback, const std::string& secret = k
   return verdict.reason;
 }
 
-/// The body as the core and as the reference see it.
+/// Compares the verdicts of the core and the reference on the body.
 inline void CheckBody(std::string_view body, bool is_json) {
   const test::ExactText text(body);
   const test::ExactWorkspace workspace = test::ExactWorkspace::ForBody(body.size() > kMaxBodySize ? 0 : body.size());

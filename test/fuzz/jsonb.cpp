@@ -1,5 +1,5 @@
-// The jsonb that src/pg writes, without PostgreSQL: its buffers are exactly as large as it asks for, so that AddressSanitizer
-// sees a byte too many, and what it wrote is read back as utils/jsonb.h describes it.
+// The jsonb that src/pg writes, without PostgreSQL. Its buffers are exactly as large as it requests, so AddressSanitizer notices
+// each byte written beyond. Its output is read as utils/jsonb.h describes it.
 //
 // Input: one byte (bit 0: JSON or form, bit 1: whole or without the token), the body.
 #include "fuzz.hpp"
@@ -10,7 +10,7 @@
 #include "pg/jsonb.hpp"
 #include "pg/numeric.hpp"
 
-// --- What jsonb.cpp needs of PostgreSQL ---
+// --- The functions of PostgreSQL that jsonb.cpp calls ---
 
 extern "C" {
 volatile sig_atomic_t InterruptPending = false;
@@ -20,11 +20,11 @@ void pfree(void* pointer) { std::free(pointer); }
 }
 
 // As large as PostgreSQL's numeric of this value (see its numeric.c): groups of four digits, and a header of two bytes, or of
-// four if the weight or the scale is large. What is in it is this file's affair.
+// four if the weight or the scale is large. Only this file reads its content.
 namespace cc::pg {
 
 Numeric MakeNumeric(const Decimal& decimal) {
-  REQUIRE(decimal.IsExact() && decimal.exponent >= -kMaxDigits && decimal.exponent <= kMaxDigits);  // what numeric_in takes
+  REQUIRE(decimal.IsExact() && decimal.exponent >= -kMaxDigits && decimal.exponent <= kMaxDigits);  // the range of numeric_in
   std::string digits = std::string(decimal.integer_text) + std::string(decimal.fraction_text);
   std::int64_t exponent = decimal.exponent;
   for (; exponent % 4 != 0; --exponent) digits += '0';
@@ -103,7 +103,7 @@ Value ReadContainer(const char* at, std::size_t size) {
   return object;
 }
 
-// --- What should stand there ---
+// --- The expected content ---
 
 bool ComesBefore(const std::string& a, const std::string& b) { return a.size() != b.size() ? a.size() < b.size() : a < b; }
 

@@ -1,5 +1,5 @@
-// The contract, read a second time: slowly, with std::string, nlohmann's JSON parser and OpenSSL's base64, and without a
-// line of src/core. What the core says of any input must be what this says.
+// The contract, implemented a second time: slowly, with std::string, nlohmann's JSON parser and OpenSSL's base64, and no line of
+// src/core. The core must give the same verdict on any input.
 #pragma once
 
 #include <openssl/evp.h>
@@ -98,7 +98,7 @@ inline std::optional<Number> ReadNumber(const std::string& text) {
   return number;
 }
 
-// In microseconds, rounded up; what is beyond 10^24 of them is cut there.
+// In microseconds, rounded up; larger values are cut to 10^24.
 inline __int128 Microseconds(const Number& number) {
   if (number.digits.empty()) return 0;
   __int128 far = 1;
@@ -137,7 +137,7 @@ inline const Value* Value::Find(const std::string& name) const {
   return found;
 }
 
-// A number that no long double holds ends nlohmann's parse: then nothing is known.
+// nlohmann's parser stops at a number beyond long double: then the result is unknown.
 enum class Parse { kValid, kInvalid, kUnknown };
 
 using Json = nlohmann::basic_json<std::map, std::vector, std::string, bool, std::int64_t, std::uint64_t, long double>;
@@ -149,7 +149,7 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
 
   bool null() override { return Add({Value::kNull, {}, {}, {}}); }
   bool boolean(bool value) override { return Add({value ? Value::kTrue : Value::kFalse, {}, {}, {}}); }
-  // An integer has one spelling; only -0 comes as the signed 0.
+  // An integer has one spelling; only -0 arrives as the signed 0.
   bool number_integer(std::int64_t value) override {
     return Add({Value::kNumber, value == 0 ? "-0" : std::to_string(value), {}, {}});
   }
@@ -186,7 +186,7 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
     Put(std::move(value));
     return true;
   }
-  // Nothing is added to a parent while one of its children is open, so that pointers hold.
+  // Nothing is added to a parent while one of its children is open, so pointers stay valid.
   bool Open(Value::Kind kind) {
     open_.push_back(Put({kind, {}, {}, {}}));
     return !(too_deep |= open_.size() > 64);
@@ -199,7 +199,7 @@ class TreeBuilder final : public nlohmann::json_sax<Json> {
 };
 
 inline Parse ReadJson(const std::string& json, Value& root) {
-  // nlohmann skips a BOM and takes a NUL for the end.
+  // nlohmann skips a BOM, and treats a NUL as the end.
   if (json.starts_with("\xEF\xBB\xBF") || json.find('\0') != std::string::npos || !CodePoints(json)) return Parse::kInvalid;
   TreeBuilder builder;
   const bool valid = Json::sax_parse(json, &builder);
@@ -263,7 +263,7 @@ inline bool HasControlCharacter(const std::string& text) {
                      [](std::uint32_t point) { return point <= 0x1F || (point >= 0x7F && point <= 0x9F); });
 }
 
-// The row of the table that a well-formed body's fields fall into.
+// The row of the contract's table for the fields of a well-formed body.
 inline std::string CheckFields(Body& body, bool is_json) {
   const std::string kSix[] = {"status", "invoice_id", "amount_crypto", "currency", "order_id", "token"};
   std::map<std::string, int> seen;
@@ -302,7 +302,7 @@ inline std::string CheckFields(Body& body, bool is_json) {
   return body.token.empty() ? "missing_token" : "";
 }
 
-// Nothing if it is not known (see Parse). The content type is one that is supported.
+// Nothing if the result is unknown (see Parse). The content type must be supported.
 inline std::optional<Body> ReadBody(const std::string& raw, bool is_json) {
   Body body;
   const std::string trimmed = Trim(raw);
@@ -377,7 +377,7 @@ inline std::string CheckClaims(Token& token, __int128 at, __int128 leeway, const
   return "";
 }
 
-// Nothing if it is not known.
+// Nothing if the result is unknown.
 inline std::optional<Token> CheckToken(const std::string& text, const std::string& secret, __int128 at, __int128 leeway,
                                        const std::string& invoice_id) {
   Token token;

@@ -1,12 +1,12 @@
-// A token that is signed rightly, over any header and claims: it has the verdict that its claims deserve. And any change of it
-// never verifies.
+// A correctly signed token with any header and claims: its verdict depends on its header and claims only. A changed token never
+// verifies.
 //
-// Input: where and how it is changed (4 bytes), leeway (1 byte, seconds), the header up to the first line feed, the claims.
+// Input: place and kind of the change (4 bytes), leeway (1 byte, seconds), the header up to the first line feed, the claims.
 #include "fuzz.hpp"
 
 namespace {
 
-// The token with a byte replaced, left out or put in, or cut short. Never the same.
+// The token with a byte replaced, removed or inserted, or cut short. Never the same token.
 std::string Change(std::string token, const std::uint8_t* how) {
   const std::size_t at = (how[0] | how[1] << 8) % token.size();
   switch (how[2] % 4) {
@@ -39,7 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (token.size() >= cc::kMaxTokenLength) return 0;
   const cc::Reason reason = Check(token, clock);
   REQUIRE(reason != cc::Reason::kBadSignature);
-  // The prefix that an honest token has verifies with these claims, if they say so.
+  // With the header of a genuine token, the claims alone decide.
   Check(cc::test::Sign(cc::test::kHeader, claims, cc::fuzz::kSecret), clock);
 
   const std::string changed = Change(token, data);

@@ -2,7 +2,7 @@
 #include "fuzz.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  // The body's reader lets no longer one pass.
+  // The body's reader refuses a longer token.
   const cc::test::ExactText token({reinterpret_cast<const char*>(data), std::min(size, cc::kMaxTokenLength)});
   cc::Postback postback;
   postback.fields.token = token.view();

@@ -2,11 +2,11 @@
 """Trouble under load: chaos.py [--rounds N] [--seed TEXT] [--kinds KIND,...]
 
 Eight clients deliver while an operator, a full disk, the clock or a pooler makes trouble of one kind. A client that gets an error sends
-the postback again, as a proxy's answer 503 makes the service do. Then what got no answer is delivered once more, cc_work() settles what
-waits, and the model judges as after a crash. Each kind says which errors it may cause at all.
+the postback again, as the service does after a proxy's 503. Then unanswered postbacks are delivered once more, and cc_work() settles
+waiting rows. The model judges as after a crash. Each kind names the errors that it may cause.
 
-PGDATA and PGHOST lead to the cluster. Copies of it are made beside it, and, for a full disk, on the small file systems below
-$CC_WORKSPACE/disk. OLD_PG_CONFIG leads to a PostgreSQL with 0.1.0, over which this version is installed.
+PGDATA and PGHOST name the cluster. Its copies are beside it; those for a full disk are on the small file systems below
+$CC_WORKSPACE/disk. OLD_PG_CONFIG names a PostgreSQL with 0.1.0, over which this version is installed.
 """
 import argparse
 import collections
@@ -30,18 +30,18 @@ from sessions import MERCHANT
 
 SECONDS = .8                # how long a kind of trouble goes on
 WAYS = ["receive", "receive", "receive bytes", "insert"]
-GONE = "no SQLSTATE: |57P0[123]: "          # the connection is lost, or the server does not let in
+GONE = "no SQLSTATE: |57P0[123]: "          # the connection is lost, or the server refuses it
 SOURCE = pathlib.Path(__file__).resolve().parent.parent.parent
 
 
 @dataclass
 class Kind:
-    hit: Callable                           # makes the trouble: hit(round); where it ends is up to it
+    hit: Callable                           # hit(round) makes the trouble, and decides when it ends
     errors: str = "$^"                      # which errors clients may get, as "SQLSTATE: message"
-    place: Callable = contextlib.nullcontext  # makes the server for it: place(server), a context manager
-    dress: Callable = None                  # dress(connection, rng): what a client sets
-    reconnects: float = 0                   # how often clients begin a new session: 1 is before each delivery
-    evidence: Callable = None               # evidence(round): what is wrong if the trouble did not come about
+    place: Callable = contextlib.nullcontext  # place(server) makes the server for it; a context manager
+    dress: Callable = None                  # dress(connection, rng) sets parameters of a client
+    reconnects: float = 0                   # how often clients begin a new session; 1: before each delivery
+    evidence: Callable = None               # evidence(round) tells a problem if the trouble did not happen
 
 
 class Trouble(Round):
@@ -85,14 +85,14 @@ class Trouble(Round):
                 self.errors.append(text)
 
     def during(self, pause=.005):
-        """As long as the trouble lasts; between two times a pause of random length."""
+        """Yields while the trouble lasts, after a pause of random length each time."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             yield
             time.sleep(self.rng.uniform(0, pause))
 
     def execute(self, *statements):
-        """By the owner of the tables, again and again."""
+        """Runs as the owner of the tables, repeatedly."""
         with self.server.connect(user=MERCHANT) as connection:
             for _ in self.during():
                 for statement in statements:
@@ -118,7 +118,7 @@ def executes(*statements):
 
 
 def rebuild_indexes(round_):
-    """Each of the extension's own indexes is dropped and made again, without a lock that would stop deliveries."""
+    """Drops and makes each of the extension's own indexes, without a lock that would stop deliveries."""
     with round_.server.connect(user=MERCHANT) as connection:
         indexes = connection.execute("SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index "
                                      "WHERE indrelid IN ('cc_inbox'::regclass, 'cc_invoice'::regclass) AND NOT indisprimary").fetchall()
@@ -129,13 +129,13 @@ def rebuild_indexes(round_):
 
 
 def set_up_again(round_):
-    """cc_setup() with nothing to do, and with an index to make."""
+    """Calls cc_setup() with nothing to do, and with an index to make."""
     round_.execute("SELECT cc_setup()", "DROP INDEX cc_inbox_token", "SELECT cc_setup()", "DROP INDEX cc_invoice_order",
                    "SELECT cc_setup()")
 
 
 def swap_library(round_):
-    """As a package does it: a new file beside the old one, renamed."""
+    """Replaces the library as a package does: a new file beside the old one, renamed."""
     folder = pathlib.Path(subprocess.run(["pg_config", "--pkglibdir"], check=True, capture_output=True, text=True).stdout.strip())
     for _ in round_.during(.02):
         for library in sorted(folder.glob("cryptocloud_postback*.so")):
@@ -152,7 +152,7 @@ def exhaust_connections(round_):
             except psycopg.OperationalError:
                 refused, deadline = sum(round_.met.values()), time.monotonic() + 2
                 while sum(round_.met.values()) == refused and time.monotonic() < deadline:
-                    time.sleep(.005)        # until a client meets it as well
+                    time.sleep(.005)        # until a client is refused too
 
 
 # --- Disks -------------------------------------------------------------------------------------------------------------------
@@ -163,7 +163,7 @@ def disk(name):
 
 @contextlib.contextmanager
 def copied(server, name, *options, data=None):
-    """A copy of the cluster, not running; gone afterwards."""
+    """Makes a copy of the cluster, not running, and removes it afterwards."""
     copy = server.copy(f"{name}{time.monotonic_ns()}", *options, data=data)
     try:
         yield copy
@@ -189,7 +189,7 @@ def wal_on_small_disk(server):
         copy.start()
         copy.stop("fast")
         copy.wait_until_gone()
-        run("pg_resetwal", "--wal-segsize=1", f"--pgdata={copy.data}")      # there is no room for many of 16 MB
+        run("pg_resetwal", "--wal-segsize=1", f"--pgdata={copy.data}")      # the disk has no room for many segments of 16 MB
         with (copy.data / "postgresql.auto.conf").open("a") as settings:
             settings.write("min_wal_size = 2MB\nmax_wal_size = 4MB\n")
         copy.start()
@@ -197,7 +197,7 @@ def wal_on_small_disk(server):
 
 
 def fill(name):
-    """Fills a disk to the last byte, for a while, and makes room again."""
+    """Fills a disk completely for a while, then frees the space."""
     def hit(round_):
         ballast = disk(name) / "ballast"
         try:
@@ -233,7 +233,7 @@ def with_its_own_clock(server):
 
 
 def step_clock(round_):
-    """Hours and days forth and back."""
+    """Steps the clock by hours and days, forward and back."""
     clock = round_.server.clock
     for _ in round_.during(.05):
         new = clock.with_suffix(".new")
@@ -249,7 +249,7 @@ def clock_was_stepped(round_):
 
 
 class Pooled(Server):
-    """A server behind pgbouncer; who connects as merchant comes through it."""
+    """A server behind pgbouncer; connections of the merchant go through it."""
     pooler = None
 
     def connect(self, user="postgres", dbname="history"):
@@ -260,7 +260,7 @@ class Pooled(Server):
 
 @contextlib.contextmanager
 def behind_pgbouncer(server):
-    """In transaction mode, with fewer connections than clients."""
+    """Starts pgbouncer in transaction mode, with fewer connections than clients."""
     folder = pathlib.Path(server.host) / "pool"
     folder.mkdir(mode=0o700, exist_ok=True)
     (folder / "users").write_text(f'"{MERCHANT}" ""\n')
@@ -293,7 +293,7 @@ default_pool_size = 4
 
 
 class Upgrade(Trouble):
-    """From 0.1.0, whose own faults are not judged: what its clients deliver is plain, and each 200, invoice and order is counted."""
+    """An upgrade from 0.1.0. Its own bugs are not judged: clients deliver plain postbacks; each 200, invoice and order is counted."""
     contents = ["paid"]
     settle = "SELECT cc_apply()"
 
@@ -331,7 +331,7 @@ def old_bin():
 
 @contextlib.contextmanager
 def with_old_release(server):
-    """A cluster of the PostgreSQL that has 0.1.0."""
+    """Makes a cluster of the PostgreSQL that has 0.1.0."""
     host = pathlib.Path(server.host) / f"old{time.monotonic_ns()}"
     host.mkdir(mode=0o700)
     old = Server(host / "data", str(host))
@@ -395,7 +395,7 @@ KINDS = {
                                  evidence=lambda round_: [] if round_.met else ["nobody noticed"]),
     "ALTER EXTENSION UPDATE": Kind(upgrade, errors=".", place=with_old_release, reconnects=.3),
 }
-MISSING = {                                 # why a kind is left out here
+MISSING = {                                 # why a kind is skipped here
     "pgbouncer": lambda: not shutil.which("pgbouncer") and "there is no pgbouncer",
     "clock stepped": lambda: not faketime() and "there is no libfaketime",
     "disk full": lambda: not os.path.ismount(disk("data")) and "small file systems need root, and the right to mount",
@@ -405,7 +405,7 @@ MISSING = {                                 # why a kind is left out here
 
 
 def play(name, server, number, rng):
-    """One round. Returns it, and what is wrong."""
+    """Runs one round. Returns it and its problems."""
     kind = KINDS[name]
     with kind.place(server) as place:
         where = place or server

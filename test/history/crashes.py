@@ -1,11 +1,11 @@
 #!/usr/bin/python3
 """Crashes under load: crashes.py [--rounds N] [--seed TEXT] [--kinds KIND,...]
 
-Eight clients deliver, with real commits, until at a random moment the server is hit: a backend or the postmaster by kill -9, an
-immediate stop, or the primary of a synchronous standby by kill -9, whereupon the standby is promoted. Then what got no answer is
-delivered again, cc_work settles what waits, and the model judges: every 200 is there, each invoice and each order counts once.
+Eight clients deliver, with real commits, until the server crashes at a random time: kill -9 of a backend or the postmaster, or an
+immediate stop. Or the primary of a synchronous standby gets kill -9, and the standby is promoted. Then unanswered postbacks are
+delivered again, cc_work settles waiting rows, and the model judges. Every 200 is there; each invoice and each order counts once.
 
-PGDATA and PGHOST lead to the cluster; its standbys are made beside it.
+PGDATA and PGHOST name the cluster; its standbys are beside it.
 """
 import argparse
 import collections
@@ -37,7 +37,7 @@ def run(*command, check=True, environment=None):
 class Server:
     """A cluster, with its socket beside its data."""
     bin = ""                                # where pg_ctl is, if it is not in PATH
-    environment = None                      # of the server, beyond ours
+    environment = None                      # variables of the server, added to ours
 
     def __init__(self, data, host):
         self.data, self.host = pathlib.Path(data), host
@@ -53,7 +53,7 @@ class Server:
             return False
 
     def processes(self):
-        """All that work in this data folder: also those whose postmaster is gone."""
+        """Returns all processes that work in this data folder, even without a postmaster."""
         found = []
         for proc in pathlib.Path("/proc").glob("[0-9]*"):
             try:
@@ -71,7 +71,7 @@ class Server:
             time.sleep(0.01)
 
     def start(self):
-        # Its processes are gone, but where nobody takes note of a child's death, their numbers are not.
+        # The processes have ended, but their pids remain where nobody reaps them.
         for lock in self.data / "postmaster.pid", *pathlib.Path(self.host).glob(".s.PGSQL.*"):
             lock.unlink(missing_ok=True)
         run(f"{self.bin}pg_ctl", "start", "--wait", "--silent", f"--pgdata={self.data}", f"--log={self.host}/log",
@@ -95,7 +95,7 @@ class Server:
                 time.sleep(0.02)
 
     def copy(self, name, *options, settings=(), data=None):
-        """A copy with a socket of its own, not started; options are those of pg_basebackup."""
+        """Makes a copy with its own socket, not started. The options are those of pg_basebackup."""
         host = pathlib.Path(os.environ["PGDATA"]).parent / name
         host.mkdir(mode=0o700)
         copy = type(self)(data or host / "data", str(host))
@@ -107,7 +107,7 @@ class Server:
         return copy
 
     def standby(self, number):
-        """A new one, that each commit waits for."""
+        """Makes a new standby, which each commit waits for."""
         standby = self.copy(f"s{number}", "--write-recovery-conf", settings=["synchronous_standby_names = ''"])
         standby.start()
         with self.connect() as connection:
@@ -122,9 +122,9 @@ class Server:
 
 
 class Round:
-    """Delivers under load, and keeps what was answered."""
-    contents = CONTENTS                     # names in the model's
-    interrupted = False                     # whether something else than another delivery may keep one pending
+    """Delivers under load, and keeps the answers."""
+    contents = CONTENTS                     # names in the model's CONTENTS
+    interrupted = False                     # whether anything but another delivery may keep a row pending
 
     def __init__(self, server, prefix, rng):
         self.server, self.prefix, self.rng = server, prefix, rng
@@ -163,7 +163,7 @@ class Round:
                         connection.execute("SELECT cc_apply()")
                     self.deliver(connection, self.message(rng))
         except psycopg.OperationalError:
-            pass                                                    # that is what this is about
+            pass                                                    # the crash is expected
         except psycopg.Error as error:
             self.errors.append(f"{error.sqlstate}: {error}")
 
@@ -190,7 +190,7 @@ class Round:
         problems = list(self.errors)
         with server.connect(user=MERCHANT) as connection:
             connection.execute("DELETE FROM fault")
-            for message in unanswered:                              # whoever got no answer sends it again
+            for message in unanswered:                              # without an answer, the service sends again
                 self.deliver(connection, message)
             connection.execute("INSERT INTO history_log (what, data) VALUES ('drain', '{}')")
             connection.execute("CALL cc_work()")
@@ -208,7 +208,7 @@ def hit_of(kind, server, rng):
             pids = [pid for pid, in connection.execute("SELECT pid FROM pg_stat_activity WHERE usename = %s", (MERCHANT,))]
             own = connection.info.backend_pid
         os.kill(rng.choice(pids), signal.SIGKILL)
-        # The postmaster ends all others, recovers, and goes on.
+        # The postmaster ends all other backends, recovers, and goes on.
         deadline = time.monotonic() + 30
         while os.path.exists(f"/proc/{own}") and time.monotonic() < deadline:
             time.sleep(0.01)

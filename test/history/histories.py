@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Random histories: histories.py [--count N] [--seconds S] [--seed TEXT] [--only I] [--ignore REGEX]
 
-Each is made from the seed and its number alone. One that the model does not allow is shrunk to a smallest one, and printed as SQL.
+Each history depends on the seed and its number only. A history that the model does not allow is shrunk and printed as SQL.
 """
 import argparse
 import collections
@@ -34,7 +34,7 @@ class Maker:
         rng = self.rng
         sessions = rng.choice([1, 2, 2, 3, 3, 4, 8])
         invoices = "ABC"[:rng.choice([1, 1, 2, 3])]
-        # How much of each there is differs from history to history: all at once would hide what two of them do.
+        # Each history has other proportions: all features at once would hide the effect of two of them.
         weights = {"deliver": 30, "begin": 8, "commit": 10, "rollback": rng.choice([0, 2]), "savepoint": rng.choice([0, 2]),
                    "rollback to": rng.choice([0, 2]),
                    "apply": rng.choice([0, 3]), "fault": rng.choice([0, 0, 4]), "setting": rng.choice([0, 0, 3]),
@@ -43,7 +43,7 @@ class Maker:
                    "row lock": rng.choice([0, 0, 1]), "command": rng.choice([0, 0, 4])}
         if rng.random() < .3:
             yield OPERATOR, "parallel"
-        if rng.random() < .15:                      # a tangle of rows of the merchant's
+        if rng.random() < .15:                      # rows that the merchant locks crosswise
             weights["row lock"] = 8
             yield from ((OPERATOR, "fault", "default", invoice, rng.choice(["forth", "back"])) for invoice in invoices)
         for _ in range(rng.randint(4, 30)):
@@ -86,7 +86,7 @@ class Maker:
         token = self.token(project, invoice)
         known = [t for p, i, t in self.tokens if p == project and (i == invoice or not t.bound)]
         if known and draw > .8:
-            token = rng.choice(known)                                       # another content under a known token
+            token = rng.choice(known)                                       # other content under a known token
         else:
             self.tokens.append((project, invoice, token))
         if rng.random() < .01:
@@ -111,7 +111,7 @@ def make(seed, number):
 
 
 def kind_of(problem):
-    """A problem without names and numbers."""
+    """Returns a problem without its names and numbers."""
     return re.sub(r"\(.*?\)|\b[hcT]?\d[\w.:+-]*", "", problem).partition(", allowed")[0][:80]
 
 
@@ -124,7 +124,7 @@ class Judge:
         return [p for p in self.player.play(events) if not (self.ignore and self.ignore.search(p))]
 
     def shrink(self, events, first, tries=3, seconds=60):
-        """Delta debugging: leaves out what can be left out, as long as the same is wrong (at one of so many tries)."""
+        """Shrinks by delta debugging: removes events while the same problem occurs in one of several tries."""
         deadline, kind = time.monotonic() + seconds, kind_of(first)
 
         def fails(candidate):
@@ -133,7 +133,7 @@ class Judge:
         size = max(len(events) // 2, 1)
         while time.monotonic() < deadline:
             candidates = [events[:start] + events[start + size:] for start in range(0, len(events), size)]
-            if size == 1:                           # and of an insert of several rows each row
+            if size == 1:                           # then single rows of an insert of several rows
                 candidates += [events[:i] + [(*event[:2], event[2][:j] + event[2][j + 1:], *event[3:])] + events[i + 1:]
                                for i, event in enumerate(events) if event[1] == "deliver" and len(event[2]) > 1
                                for j in range(len(event[2]))]
@@ -160,9 +160,9 @@ class Judge:
             print(f"#   => {problem}")
 
 
-# --- Who watches the model? ------------------------------------------------------------------------------------------------
+# --- Lies that the model must notice ---------------------------------------------------------------------------------------
 
-# Each makes of what was observed something that the contract forbids; False where there is nothing to do it to.
+# Each changes the observation into one that the contract forbids. It returns False if it finds nothing to change.
 def loses_a_row(rng, log, inbox, invoices, orders):
     id = rng.choice(list(inbox) or [None])
     log[:] = [entry for entry in log if not (entry[0] == "inbox" and entry[2]["id"] == id)]
@@ -219,12 +219,12 @@ LIES = {
 }
 
 
-# Where an entry of the log says what it is about.
+# The column of a log entry that names its delivery, invoice or order.
 ABOUT = {"inbox": "content_type", "deleted": "content_type", "invoice": "invoice_id", "fired": "invoice_id", "marked": "id"}
 
 
 def lies_unnoticed(judge_, deliveries, observed, rng, noticed):
-    # Of another history, which cc_reverify came upon, the model knows nothing.
+    # The model does not know rows of other histories, which cc_reverify may find.
     prefix = next(iter(deliveries), "").rpartition("-")[0] + "-"
     log = [entry for entry in observed[0] if entry[0] not in ABOUT or prefix in entry[2][ABOUT[entry[0]]]]
     for lie, tell in LIES.items():

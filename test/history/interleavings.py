@@ -1,9 +1,9 @@
 #!/usr/bin/python3
 """Every interleaving of two and of three deliveries: interleavings.py [--long]
 
-Each session begins, delivers, and commits or rolls back. At each point where more than one session could go on, each of them is
-let go on first: all paths are walked, none is drawn by lot. A session that waits for a lock goes on when it gets it. In READ
-COMMITTED nothing depends on when a transaction begins, so there it begins with its delivery; elsewhere it takes its snapshot first.
+Each session begins, delivers, and commits or rolls back. At each point where several sessions could go on, each of them goes first
+once: all paths are run, none is random. A session that waits for a lock goes on when it gets it. In READ COMMITTED the start of a
+transaction does not matter, so it begins with its delivery. At other levels it takes its snapshot first.
 """
 import argparse
 import itertools
@@ -19,7 +19,7 @@ def message(invoice, content, token, exp=100, bound=True):
     return Message("default", invoice, content, Token(token, exp, bound, "first"))
 
 
-# What matters: the invoice, the token and the content being the same or another one, and two rows of one statement in either order.
+# Two deliveries differ in invoice, token or content, or in none; one statement has two rows in either order.
 KINDS = {
     "first": [message("A", "paid", "T1")],
     "resend": [message("A", "paid", "T2", 101)],
@@ -38,7 +38,7 @@ FEW = ["first", "resend", "raised, same token", "unbound", "unbound, other invoi
 FEWEST = ["first", "resend", "raised, same token", "unbound, other invoice"]
 
 DEFERRED = [(0, "deliver", [message("A", "paid form", "T12", 90)], "insert")]
-WORLDS = {                                  # what was there before, and how it is taken
+WORLDS = {                                  # the rows before, and how a project applies
     "new": [],
     "failing": [(OPERATOR, "fault", "default", "A", "fail")],
     "waiting": [(OPERATOR, "setting", "default", "apply", "deferred"), *DEFERRED, (OPERATOR, "setting", "default", "apply", "immediate")],
@@ -47,7 +47,7 @@ WORLDS = {                                  # what was there before, and how it 
 
 
 def steps_of(kinds, isolation, end):
-    """Of one session."""
+    """A step of one session."""
     work = [("deliver", KINDS[kind], "insert") if KINDS[kind] else ("apply", 50) for kind in kinds]
     if isolation == "read committed":
         return [[("begin", isolation), work[0]], *([step] for step in work[1:]), [(end,)]]
@@ -55,15 +55,15 @@ def steps_of(kinds, isolation, end):
 
 
 class Walker:
-    """Walks all paths of one case."""
+    """Runs all paths of one case."""
 
     def __init__(self, player):
         self.player = player
         self.walked = 0
 
     def walk(self, world, sessions):
-        """sessions: the steps of each. Yields a path, and what is wrong with it."""
-        path = []                           # (which of the sessions that could go on, how many those were)
+        """Takes the steps of each session. Yields each path with its problems."""
+        path = []                           # (index of the session that went on, number of sessions that could)
         while True:
             path, taken, problems = self.go(world, sessions, [choice for choice, _ in path])
             self.walked += 1
@@ -97,7 +97,7 @@ class Walker:
         return path, taken, player.judge()
 
     def show(self, world, sessions, taken):
-        """The path once more, as SQL."""
+        """Runs the path once more, and prints it as SQL."""
         record, left = [], [list(steps) for steps in sessions]
         self.player.start(record)
         for event in WORLDS[world] + [(index, *step) for index in taken for step in left[index].pop(0)]:
@@ -112,7 +112,7 @@ class Walker:
 
 
 def cases(long):
-    """(title, world, sessions' kinds, isolation of each, end of each)"""
+    """Yields (title, world, sessions' kinds, isolation of each, end of each)."""
     both = ["commit", "rollback"]
     levels = ["read committed", "repeatable read", "serializable"]
     pairs = [p for p in itertools.combinations_with_replacement(KINDS, 2) if p != ("cc_apply", "cc_apply")]
@@ -120,7 +120,7 @@ def cases(long):
     def two(worlds, isolations, kinds=pairs, ends=tuple(itertools.product(both, repeat=2))):
         for world, pair, isolation, end in itertools.product(worlds, kinds, isolations, ends):
             if "cc_apply" in pair and any(i != "read committed" for i in isolation):
-                continue                    # it is for read committed alone
+                continue                    # this world is for read committed only
             yield world, [(kind,) for kind in pair], isolation, end
 
     rc = ("read committed",)
@@ -145,7 +145,7 @@ def cases(long):
 
 
 def waits(player):
-    """How long a delivery waits for another one that does not end; then it is pending, and settled later."""
+    """Shows that a delivery waits a limited time for a transaction that does not end. Then it is pending, and settled later."""
     held = [(0, "begin", "read committed"), (0, "deliver", KINDS["A and B"], "insert")]
     three = KINDS["first"] + KINDS["unbound, other invoice"] + KINDS["resend"]
     failed = False

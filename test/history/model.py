@@ -1,9 +1,9 @@
-"""What must result from a history of deliveries, settings, faults and operator commands, by the contract alone.
+"""The expected results of a history of deliveries, settings, faults and operator commands, by the contract alone.
 
-The model knows nothing of how the product works. It replays what was committed, in the order in which it was decided, and says
-of each step whether the contract allows it. That order is observed, not guessed: setup.sql writes each version of each row into
-a log under a sequence, while the delivery still holds the lock of its invoice. Where the contract leaves several outcomes, the
-model allows each of them and goes on with the one that came.
+The model does not know how the product works. It replays committed rows in the order of decisions, and says whether the contract
+allows each step. That order is observed, not guessed: setup.sql logs each version of each row under a sequence number, while the
+delivery still holds the lock of its invoice. Where the contract allows several outcomes, the model allows each of them. It goes
+on with the observed outcome.
 """
 import collections
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from typing import NamedTuple, Optional
 
 
 class Content(NamedTuple):
-    """All that a postback says, but for its invoice and token. None: not said."""
+    """The fields of a postback, without its invoice and token. None: absent."""
     amount: str = "10"
     status: str = "success"
     currency: str = "BNB"
-    order: Optional[str] = "own"                # "own": of the invoice alone; "shared": of all invoices; None
+    order: Optional[str] = "own"                # "own": of this invoice only; "shared": of all invoices; None
     form: bool = False
     payment_status: Optional[str] = "paid"      # the members of invoice_info; a form has none
     invoice_status: object = "success"
@@ -51,7 +51,7 @@ CONTENTS = {
 
 class Token(NamedTuple):
     name: str
-    exp: int            # seconds after a time that lies ahead of all; below -1,000,000: expired
+    exp: int            # seconds after a time in the future; below -1,000,000: expired
     bound: bool         # names its invoice
     key: str            # which secret signed it
 
@@ -73,38 +73,38 @@ class Message(NamedTuple):
 
 @dataclass
 class Delivery:
-    """A message on its way, and what was observed around it."""
+    """A message in transit, and the observations about it."""
     message: Message
     isolation: str = "read committed"
-    statement: object = None            # those with the same one came in one statement
-    interrupted: bool = False           # a timeout was set, or somebody cancelled: pending is a possible outcome
-    seconds: float = 0                  # until it was answered
-    may_fail: bool = False              # a fault was there at some time since its transaction began
-    must_fail: bool = False             # a fault was there all that time
-    answer: Optional[str] = None        # state, reason or HTTP status; None: no answer came
-    committed: Optional[bool] = False   # None: nobody knows, the connection was lost
+    statement: object = None            # deliveries of one statement have the same one
+    interrupted: bool = False           # a timeout was set, or somebody canceled: pending is possible
+    seconds: float = 0                  # until the answer
+    may_fail: bool = False              # a fault existed at some time since its transaction began
+    must_fail: bool = False             # a fault existed all that time
+    answer: Optional[str] = None        # state, reason or HTTP status; None: no answer
+    committed: Optional[bool] = False   # None: unknown, because the connection was lost
 
 
 @dataclass
 class Row:
-    """A row of cc_inbox, as the log has it last."""
+    """A row of cc_inbox: its last version in the log."""
     id: int
     message: Message
-    outcome: str        # a state; "pending" only if it is decided, else "undecided"; "rejected: reason"
+    outcome: str        # a state; "pending" only if decided, else "undecided"; "rejected: reason"
     received_at: str
-    xid: int            # of the transaction that brought it there
+    xid: int            # of the transaction that wrote this version
 
 
 SETTINGS = {"keys": ["first"], "apply": "immediate", "require_order_id": False, "accept_test_payments": False}
 ORDER_PRICE, ORDER_CURRENCY = Decimal(10), "BNB"
 EXPIRED = -1_000_000
-OPEN = ("undecided", "pending", "failed")           # what cc_apply is to settle
+OPEN = ("undecided", "pending", "failed")           # rows that cc_apply must settle
 HTTP = {"rejected: unknown_project": 404, "rejected: bad_signature": 401, "rejected: token_expired": 401, "rejected: missing_order_id": 400,
-        "rejected: token_reused": 409}              # of all else 200
+        "rejected: token_reused": 409}              # of all others 200
 REVERIFIABLE = tuple(f"rejected: {reason}" for reason in ("bad_signature", "token_expired", "token_not_yet_valid", "unknown_project",
     "missing_order_id"))
 ACCEPTABLE = ("conflict", "rejected: token_reused")
-HELD = ("applied", "pending", "conflict")           # content that came in such a row came already
+HELD = ("applied", "pending", "conflict")           # the content of such a row has arrived
 SPENDING = ("applied", "duplicate", "conflict", "failed", "pending", "rejected: missing_order_id")
 AMOUNTS = ("amount_paid", "amount_to_pay")
 STATUS = ("status", "invoice_status", "payment_status", "is_test")
@@ -117,7 +117,7 @@ def outcome_of(row):
 
 
 def rank(status, invoice_status, payment_status):
-    """Of the states that can have one exp: how far the invoice has come."""
+    """Orders the states that can have the same exp by the progress of the invoice."""
     if status == "success" and invoice_status in (None, "success"):
         return 4
     return 2 if "canceled" in (status, invoice_status, payment_status) else 0
@@ -128,7 +128,7 @@ def word_of(outcome):
 
 
 def number_of(data):
-    """The number of a delivery, which its content type carries."""
+    """Returns the number of a delivery from its content type."""
     return data["content_type"].rpartition("n=")[2]
 
 
@@ -146,19 +146,19 @@ class Model:
         self.answers = {}                           # by number of delivery: its first outcome
         self.spent = {}                             # (project, token): id of the row that spends it
         self.purged = set()                         # ids
-        self.digests = {}                           # what the product calls a token or a content: what it is
+        self.digests = {}                           # the product's digest of a token or content: the model's name
         self.invoices = {}                          # (project, invoice): its last version in the log, as judged
-        # Versions in the log that no row of the inbox has accounted for yet, by invoice and arrival
+        # Versions in the log that no row of the inbox explains yet, by invoice and arrival
         self.fresh = collections.defaultdict(list)
-        self.arriving = {}                          # by process: the delivery that it decides
+        self.arriving = {}                          # by process: the delivery that it is deciding
         self.fired = collections.Counter()
         self.marked = collections.Counter()         # orders, as the log has them
-        self.payable = set()                        # orders, as they must be
+        self.payable = set()                        # orders that must be marked
         self.faults = set()                         # invoices whose trigger failed at some time
         self.deadlocked = set()                     # statements in which there was a deadlock
-        self.draining = False                       # nobody else is at work, no fault is there
-        self.settled = 0                            # since then
-        self.commands = set()                       # what operators did in this history: reverify, accept, reassign, purge
+        self.draining = False                       # no other session is active, no fault exists
+        self.settled = 0                            # rows settled since then
+        self.commands = set()                       # of operators in this history: reverify, accept, reassign, purge
         self.problems = []
 
     def wrong(self, what):
@@ -187,7 +187,7 @@ class Model:
         self.commands.add(data["name"])
 
     def log_deleted(self, data):
-        if number_of(data) not in self.deliveries:  # of an earlier history: cc_purge deletes all that is old
+        if number_of(data) not in self.deliveries:  # of an earlier history: cc_purge deletes all old rows
             return
         row = self.rows.pop(data["id"], None)
         if row is None or "purge" not in self.commands or row.id in self.spent.values() or row.outcome in OPEN + ("applied", "conflict"):
@@ -211,7 +211,7 @@ class Model:
 
     def log_inbox(self, data):
         name = number_of(data)
-        if name not in self.deliveries:             # of an earlier history: cc_reverify judges all that is rejected
+        if name not in self.deliveries:             # of an earlier history: cc_reverify judges all rejected rows
             return
         delivery = self.deliveries[name]
         message, observed = delivery.message, outcome_of(data)
@@ -225,7 +225,7 @@ class Model:
             self.arriving.pop(self.pid, None)       # all rows of its statement have been decided
         elif known.outcome == observed and observed not in OPEN:
             self.check_proof(about, row, data, token)
-            return                                  # settled already, and still so
+            return                                  # it was settled before, and still is
         versions = self.fresh.pop((*key, name if known is None else None), [])
         if "40P01" in (data["error"] or ""):
             self.deadlocked.add(delivery.statement)
@@ -246,10 +246,10 @@ class Model:
         if observed in ("failed", "undecided", "conflict") and not data["error"]:
             self.wrong(f"{about}: {observed} without a word in error")
 
-    # --- What may become of a row ---
+    # --- The allowed outcomes of a row ---
 
     def refusal(self, message):
-        """By verification alone."""
+        """Returns the outcome by verification alone."""
         if message.project not in ("default", "second"):
             return "unknown_project"
         if message.token.key not in self.settings[message.project]["keys"]:
@@ -279,9 +279,9 @@ class Model:
             if invoice and self.is_hidden(invoice["xid"], row):
                 allowed -= {"applied", "conflict"}
         if error.startswith("40001") and not self.draining and (known is not None or delivery.isolation != "read committed"):
-            allowed.add("failed")                   # PostgreSQL's own, which may come before or after the decision
+            allowed.add("failed")                   # PostgreSQL's own error, before or after the decision
         if self.may_wait(delivery, known):
-            # Could not be settled now; its token may be spent nevertheless. If it is, it stays so.
+            # The row could not be settled now, but its token may be spent, and then stays spent.
             if known is None or known.outcome == "undecided":
                 allowed.add("undecided")
             if self.spent.get((message.project, message.token.name), row.id) == row.id:
@@ -291,13 +291,13 @@ class Model:
         return allowed
 
     def may_wait(self, delivery, known):
-        """Whether there can be a reason not to settle it now."""
+        """Tells whether there can be a reason not to settle it now."""
         return not self.draining and (known is not None or delivery.isolation != "read committed" or delivery.interrupted
             or delivery.seconds > 2.9
                                       or delivery.statement in self.deadlocked)
 
     def is_hidden(self, xid, row):
-        """Whether the snapshot of a strict isolation level misses what that transaction did: then the row must wait."""
+        """Tells whether the snapshot of a strict isolation level misses that transaction's changes: then the row must wait."""
         if self.snapshot is None or xid == row.xid:
             return False
         _, end, running = self.snapshot.split(":")
@@ -321,7 +321,7 @@ class Model:
         if same.intersection(HELD):
             is_seen = any(r.outcome in HELD and not self.is_hidden(r.xid, row) for r in others)
             return ({"duplicate"} if is_seen else set()) | refused
-        maybe = {"duplicate"} if "undecided" in same else set()     # the contract leaves open whether that one counts
+        maybe = {"duplicate"} if "undecided" in same else set()     # the contract leaves open whether an undecided row counts
         if refused:
             return refused | maybe
         if inserted and settings["apply"] == "deferred":
@@ -337,24 +337,24 @@ class Model:
                 and (not is_test or self.settings[message.project]["accept_test_payments"]))
 
     def applying(self, message):
-        """Applied or conflict."""
+        """Returns applied, conflict, or both."""
         invoice, said = self.invoices.get((message.project, message.invoice)), message.said
         if invoice is None:
             return {"applied"}
         if message.order and invoice["order_id"] and message.order != invoice["order_id"]:
             return {"conflict"}
         if invoice["paid_at"] and (said.currency != invoice["currency"] or number(said.amount) < invoice["amount_crypto"]):
-            # A newer canceled changes status columns alone: it may or may not count as a contradiction.
+            # A newer canceled changes status columns only: it may or may not count as a contradiction.
             return {"conflict"} if self.pays(message, invoice) else {"conflict", "applied"}
         return {"applied"}
 
     def changes(self, message):
-        """Whether applying must touch the invoice, and so meet the merchant's triggers."""
+        """Tells whether applying must write the invoice, and so fire the merchant's triggers."""
         invoice = self.invoices.get((message.project, message.invoice))
         return invoice is None or not invoice["paid_at"] and self.pays(message, invoice)
 
     def expected(self, row, invoice):
-        """The invoice after this row: for each column the values that the contract allows."""
+        """Returns the invoice after this row: for each column the values that the contract allows."""
         message, said = row.message, row.message.said
         exp = message.token.exp
         text = said.invoice_status if isinstance(said.invoice_status, str) else None
@@ -372,7 +372,7 @@ class Model:
             ranks = rank(said.status, text, said.payment_status), rank(*(invoice[c] for c in STATUS[:3]))
             newer = {ranks[0] > ranks[1]} if ranks[0] != ranks[1] else {True, False}
         def merged(column, value, choices):
-            """The newer one; a value that is not known never replaces one that is."""
+            """Returns the newer value; an unknown value never replaces a known one."""
             old = invoice[column]
             return {(old if old is not None else value) if not is_newer else (value if value is not None else old) for is_newer in choices}
 
@@ -380,17 +380,17 @@ class Model:
         want["order_id"] = {invoice["order_id"] or message.order}
         pays = self.pays(message, invoice)
         want["paid_at"] = {invoice["paid_at"] or (row.received_at if pays else None)}
-        if invoice["paid_at"] or pays:              # whether the payment was a test, or what came last
+        if invoice["paid_at"] or pays:              # is_test of the payment, or of the newest postback
             want["is_test"] |= {invoice["is_test"], said.is_test if pays else None} - ({None} if invoice["is_test"] is not None else set())
         for column, value in money.items():
             if invoice["paid_at"] and not (pays and exp >= invoice["paid_exp"]):
-                # Amounts of a paid invoice are those of one postback that says paid; what it does not say may be added.
+                # The amounts of a paid invoice come from one postback that says paid. Amounts that it lacks may be added.
                 want[column] = {invoice[column]} if invoice[column] is not None else {None, value}
             elif pays and not invoice["paid_at"]:
-                # Those of the one that pays. What it does not say may stay, or be unknown.
+                # The amounts come from the paying postback. Amounts that it lacks are kept, or become unknown.
                 want[column] = {value} if value is not None else {None, invoice[column]}
             elif pays and newer == {False}:
-                # Newer than the one that paid, older than another, a canceled: the contract can be read either way.
+                # Newer than the paying postback, older than another, such as a canceled: the contract allows both readings.
                 want[column] = merged(column, value, {True, False}) | {invoice[column]}
             else:
                 want[column] = merged(column, value, newer)
@@ -402,7 +402,7 @@ class Model:
             return self.wrong(f"{about}: applied, and there is no invoice")
         now = dict(versions[-1]) if versions else dict(invoice)
         want, now["exp"] = self.expected(row, invoice)
-        if accepted:                                # a person takes it for right: the invoice follows it
+        if accepted:                                # a person confirmed it: the invoice takes its values
             self.follow(about, row, invoice, now, want)
         for column, values in want.items():
             if now[column] not in values:
@@ -418,7 +418,7 @@ class Model:
             self.payable.add(now["order_id"])
 
     def follow(self, about, row, invoice, now, want):
-        """What a person may make of an invoice beyond the rules."""
+        """Allows the changes to an invoice that only a person may make."""
         said = row.message.said
         given = {"status": said.status, "amount_crypto": number(said.amount), "currency": said.currency, "order_id": row.message.order,
                  "invoice_status": said.invoice_status, "payment_status": said.payment_status, "is_test": said.is_test,
@@ -450,7 +450,10 @@ class Model:
     # --- The end ---
 
     def end(self, inbox, invoices, orders):
-        """inbox: {id: (state, reason)}; invoices: {(project, invoice): row}; orders: {id: marked}. All is drained."""
+        """Judges the state after the drain.
+
+        inbox: {id: (state, reason)}; invoices: {(project, invoice): row}; orders: {id: marked}.
+        """
         for name, delivery in self.deliveries.items():
             ids, outcome = self.row_of[name], self.answers.get(name)
             if outcome and delivery.committed and delivery.answer not in (str(HTTP.get(outcome, 200)), word_of(outcome)):
@@ -489,7 +492,7 @@ class Model:
 
 
 def judge(deliveries, log, inbox, invoices, orders):
-    """All that is wrong."""
+    """Returns all problems."""
     model = Model(deliveries)
     model.replay(log)
     return model.end(inbox, invoices, orders)

@@ -1,4 +1,4 @@
-"""Plays a history: a list of events (session, what, ...), session -1 being the operator. Then drains, and lets the model judge."""
+"""Plays a history, a list of events (session, action, ...); session -1 is the operator. Then drains, and lets the model judge."""
 import time
 
 from model import Delivery, judge
@@ -9,7 +9,7 @@ BEGIN = "BEGIN ISOLATION LEVEL {}; SELECT 1"           # with its snapshot
 OPERATOR = -1
 DRAIN = 20                                              # calls of cc_apply at most
 
-# Commands of an operator; {prefix} is of the history, {n} a number. Those that the extension does not have are left out.
+# Commands of an operator; {prefix} belongs to the history, {n} is a number. Commands that the extension lacks are skipped.
 COMMANDS = {
     "reverify": ("cc_reverify", "SELECT count(*) FROM cc_reverify()"),
     "accept": ("cc_accept",
@@ -29,7 +29,7 @@ class Player:
         self.world = world
 
     def play(self, events, record=None):
-        """All that went wrong. record: a list that gets the SQL as (session, statement)."""
+        """Returns all problems. record: a list that gets the SQL as (session, statement)."""
         self.start(record)
         for event in events:
             self.event(event)
@@ -42,7 +42,7 @@ class Player:
         world.number += 1
         if world.number % 50 == 0:
             world.reset()
-        # Invoices, tokens and numbers of one history are its own: what was before needs not be taken away.
+        # Each history has its own invoices, tokens and numbers, so earlier rows can stay.
         self.prefix, self.record = f"h{world.number}-", record
         self.deliveries, self.problems, self.faults, self.settings = {}, [], {}, set()
         self.sessions = world.sessions
@@ -71,7 +71,7 @@ class Player:
             self.pump()
 
     def pump(self):
-        """Sends to each session that is free what it is to do next."""
+        """Sends its next statement to each free session."""
         for session, queue in self.queues.items():
             while queue and not session.busy:
                 what, arguments = queue.pop(0)
@@ -85,7 +85,7 @@ class Player:
         session.send(sql, what)
 
     def sql_of(self, session, what, *arguments):
-        """None if it makes no sense now."""
+        """Returns None if the event makes no sense now."""
         session.under_way = []
         if what == "begin":
             if session.in_transaction:
@@ -151,7 +151,7 @@ class Player:
         return sql.format(prefix=self.prefix, n=n)
 
     def do_parallel(self):
-        """From here on sessions are at work at the same time: no event waits for the one before."""
+        """From here on sessions work concurrently: no event waits for the previous one."""
         self.is_parallel = True
 
     def do_fault(self, project, invoice, kind):
@@ -174,7 +174,7 @@ class Player:
 
     def do_setting(self, project, name, value):
         if any(s.busy for s in self.sessions):
-            return                                  # one that waits may have read the project already
+            return                                  # a waiting session may have read the project already
         assign = f"{name} = {quote(value)}"
         if name == "keys":
             secrets = [secret_of(project, key) for key in value]
@@ -253,7 +253,7 @@ class Player:
     # --- The end ---
 
     def finish(self):
-        """Commits what is open, as far as one can, until nobody is at work."""
+        """Commits open transactions where possible, until no session is active."""
         while True:
             self.world.quiesce(self.done)
             self.pump()
@@ -276,7 +276,7 @@ class Player:
                 session.send("RESET ALL", "reset")
                 world.quiesce(self.done)
                 session.has_timeout = False
-                if session.error:                   # a cancel that came late
+                if session.error:                   # a cancel arrived late
                     session.send("RESET ALL", "reset")
                     world.quiesce(self.done)
         self.cancelled = set()

@@ -1,4 +1,4 @@
-"""Bodies as the service would send them, signed here: nothing of the product's is called."""
+"""Bodies as the service would send them, signed here without the product's code."""
 import base64
 import hashlib
 import hmac
@@ -41,5 +41,5 @@ def body_of(message):
 
 
 def content_type_of(message, number):
-    """Each delivery is known again by a parameter of its content type, whatever its body."""
+    """Marks each delivery by a parameter of its content type, because any body may be sent."""
     return ("application/x-www-form-urlencoded" if message.said.form else "application/json") + f"; n={number}"

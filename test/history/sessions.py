@@ -1,4 +1,4 @@
-"""Sessions that can wait, driven from one thread: statements are sent, and the driver sees who answers and who waits for a lock."""
+"""Sessions that can wait, driven by one thread: it sends statements, and sees which sessions answer and which wait for a lock."""
 import json
 import select
 import time
@@ -23,7 +23,7 @@ def connect(**options):
 
 
 class Session:
-    """One connection; knows its transaction's deliveries, and which of them are committed."""
+    """A connection; knows its transaction's deliveries, and which of them are committed."""
 
     def __init__(self, name):
         self.name = name
@@ -37,12 +37,12 @@ class Session:
         self.busy = False
         self.isolation = "read committed"
         self.has_timeout = self.was_cancelled = False
-        self.under_way = []         # deliveries of the statement that it is at
+        self.under_way = []         # deliveries of its current statement
         self.forget()
 
     def forget(self):
         self.transaction = []       # deliveries, and the names of savepoints between them
-        self.faults_before = set()  # invoices whose fault was there at some time in this transaction
+        self.faults_before = set()  # invoices with a fault at some time in this transaction
         self.began = 0
 
     def close(self):
@@ -57,7 +57,7 @@ class Session:
         self.connection.send_query(sql.encode())
 
     def poll(self):
-        """Whether the answer is there."""
+        """Tells whether the answer has arrived."""
         try:
             self.connection.consume_input()
             while not self.connection.is_busy():
@@ -77,7 +77,7 @@ class Session:
 
     @property
     def error(self):
-        """SQLSTATE and message, or None."""
+        """Returns SQLSTATE and message, or None."""
         for result in self.results:
             if result.status in FATAL:
                 state = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"08006").decode()
@@ -95,7 +95,7 @@ class Session:
 
 
 def deliver_sql(deliveries, via):
-    """deliveries: [(number, message)]"""
+    """Sends deliveries: [(number, message)]."""
     rows = [(quote(m.project), quote(body_of(m)), quote(content_type_of(m, number))) for number, m in deliveries]
     if via != "insert":
         (project, body, content_type), = rows
@@ -106,7 +106,7 @@ def deliver_sql(deliveries, via):
 
 
 class World:
-    """The cluster: eight sessions at most, and one that watches."""
+    """The cluster: at most eight sessions, and one that watches them."""
 
     def __init__(self, sessions=8, reset=True):
         self.admin = connect(user="postgres", dbname="history")
@@ -134,14 +134,15 @@ class World:
     # --- Waiting ---
 
     def waiting(self):
-        """Processes that wait for a lock, or, should a lock be asked for again and again, that have slept for long."""
+        """Returns processes that wait for a lock, or have slept for long because they request a lock repeatedly."""
         return {pid for pid, in self.admin.execute(
             "SELECT pid FROM pg_locks WHERE NOT granted UNION ALL "
             "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Extension' AND clock_timestamp() - query_start > '50 ms'")}
 
     def quiesce(self, done, stuck=False, at_once=False):
-        """Until each busy session has answered or waits for a lock; if they are stuck, until one has answered;
-        at_once: waits for nothing. done(session) is called for each answer."""
+        """Waits until each busy session has answered or waits for a lock; if all are stuck, until one has answered.
+
+        at_once: does not wait. Calls done(session) for each answer."""
         deadline = time.monotonic() + 60
         while busy := [s for s in self.sessions if s.busy]:
             ready = [s for s in busy if s.poll()]
@@ -151,7 +152,7 @@ class World:
                 return
             if ready:
                 continue
-            # Those that answer at once do so within this time.
+            # Sessions that do not wait answer within this time.
             if not select.select([s.connection.socket for s in busy], [], [], 0.002)[0] and not stuck:
                 waiting = self.waiting()
                 if all(s.pid in waiting and not select.select([s.connection.socket], [], [], 0)[0] for s in busy):
@@ -159,10 +160,10 @@ class World:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no answer within 60 s: {[(s.name, s.step) for s in busy]}")
 
-    # --- What is there in the end ---
+    # --- The final state ---
 
     def observe(self, since, prefix):
-        """The log, the inbox's outcomes, the invoices, and which orders are paid."""
+        """Returns the log, the inbox's outcomes, the invoices, and the paid orders."""
         log = [(what, pid, json.loads(data, parse_float=Decimal, parse_int=Decimal) | {"xid": int(xid), "snapshot": snapshot})
                for what, pid, data, xid, snapshot in self.admin.execute(
             "SELECT what, pid, data::text, xid::text, snapshot::text FROM history_log WHERE seq > %s ORDER BY seq", (since,))]

@@ -1,10 +1,10 @@
--- What the histories run against: run as the merchant, who owns the extension's tables.
+-- The tables, log and triggers of the histories. Run as the merchant, who owns the extension's tables.
 CREATE EXTENSION cryptocloud_postback;
 SELECT cc_setup();
 INSERT INTO cc_project (name, secret) VALUES ('default', 'default-first'), ('second', 'second-first');
 
--- The log: each version of each row, in the order in which it was decided. Its number is drawn while the delivery holds the lock
--- of its invoice; what is rolled back leaves nothing.
+-- The log: each version of each row, in the order of decisions. Its number is taken while the delivery holds the lock of its
+-- invoice; a rollback leaves nothing.
 CREATE SEQUENCE history_seq CACHE 1;
 CREATE TABLE history_log (seq bigint DEFAULT nextval('history_seq'), pid integer DEFAULT pg_backend_pid(), what text, data jsonb,
     xid xid8 DEFAULT pg_current_xact_id(), snapshot pg_snapshot DEFAULT pg_current_snapshot());
@@ -27,12 +27,12 @@ CREATE TRIGGER history_marked AFTER UPDATE OF paid_at ON orders FOR EACH ROW EXE
 CREATE TRIGGER history_fired AFTER INSERT OR UPDATE OF paid_at ON cc_invoice
     FOR EACH ROW WHEN (NEW.paid_at IS NOT NULL) EXECUTE FUNCTION history_log('fired');
 CREATE TRIGGER history_invoice AFTER INSERT OR UPDATE ON cc_invoice FOR EACH ROW EXECUTE FUNCTION history_log('invoice');
--- Of an insert of several rows all are decided before the first one is in the log; so the log also says where each begins.
+-- An insert of several rows decides all of them before it logs the first one. So the log also says where each begins.
 CREATE TRIGGER aaa_history BEFORE INSERT ON cc_inbox FOR EACH ROW EXECUTE FUNCTION history_log('arrival');
 CREATE TRIGGER history_inbox AFTER INSERT OR UPDATE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION history_log('inbox');
 CREATE TRIGGER history_deleted AFTER DELETE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION history_log('deleted');
 
--- Faults in the merchant's trigger, switched from outside.
+-- Faults in the merchant's trigger, switched by another session.
 CREATE TABLE fault (project text, invoice_id text, kind text, PRIMARY KEY (project, invoice_id));
 CREATE TABLE hot (id integer PRIMARY KEY, n integer NOT NULL DEFAULT 0);
 INSERT INTO hot VALUES (1), (2);

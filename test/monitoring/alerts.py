@@ -1,4 +1,4 @@
-"""Each fault is made, seen as an alert, fixed, and gone. Arguments: URL of Prometheus, pid of the exporter."""
+"""Makes each fault, sees its alert fire, fixes the fault, and sees the alert end. Arguments: URL of Prometheus, pid of the exporter."""
 import json
 import os
 import re
@@ -37,7 +37,7 @@ def ask(path, **parameters):
 
 
 def firing():
-    """The alerts that fire now, as (name, project or fault or '')."""
+    """Returns the alerts that fire now, as (name, project or fault or '')."""
     return {(a["labels"]["alertname"], a["labels"].get("project", a["labels"].get("fault", "")))
             for a in ask("alerts")["alerts"] if a["state"] == "firing"}
 
@@ -55,7 +55,7 @@ seen = set()
 
 
 def fault(alert, make, fix, label="default"):
-    """What `make` breaks fires `alert`, alone, for that project or, if that is "both", for both; what `fix` fixes ends it."""
+    """Checks that only `alert` fires after `make`, for project `label` or, with "both", for both, and that `fix` ends it."""
     wanted = {(alert, name) for name in (("default", "second") if label == "both" else (label,))}
     answer = sql(make)
     if answer.startswith("ERROR"):
@@ -86,7 +86,7 @@ check(until(lambda: ask("query", query="sql_cc_health")["result"] != []), "the e
 check(until(lambda: all(t["health"] == "up" for t in ask("targets")["activeTargets"])), "Prometheus reads it")
 check(until(lambda: not firing()), "what is right fires nothing", firing())
 
-# The monitoring role: health, and nothing else
+# The monitoring role can read health only
 for statement in ("SELECT body FROM cc_inbox", "SELECT secret FROM cc_project", "SELECT * FROM cc_invoice",
     "SELECT * FROM cc_timeline('FIRST')",
                   "SELECT cc_apply()", "SELECT * FROM cc_health_rows('1 hour')", "SELECT paid_at FROM orders"):
@@ -101,7 +101,7 @@ fault("PostbacksConflict", "SELECT deliver('FIRST', order_id => 'ANOTHER')",
 fault("PostbacksWait", "UPDATE cc_project SET apply = 'deferred' WHERE name = 'default'; SELECT deliver('P'); "
       "UPDATE cc_inbox SET received_at = received_at - interval '6 minutes' WHERE state = 'pending'",
       "UPDATE cc_project SET apply = 'immediate' WHERE name = 'default'; SELECT cc_apply()")
-# A key that was rotated: the postbacks until now came within 100 seconds, the last one a minute ago
+# A rotated key: the postbacks so far arrived within 100 seconds, the last one a minute ago
 fault("PostbackSecretIsWrong",
       "SELECT deliver('S' || n) FROM generate_series(1, 100) AS n; "
       "UPDATE cc_inbox SET received_at = now() - interval '160 seconds'"
@@ -120,7 +120,7 @@ fault("PostbackClockIsWrong",
       "SELECT * FROM cc_reverify('default', leeway => '10 minutes')")
 fault("PostbacksAreSilent", "UPDATE cc_inbox SET received_at = received_at - interval '90 minutes' WHERE project = 'default'",
     "SELECT deliver('X', 'the new key')")
-# Without its trigger cc_project takes a secret twice
+# Without its trigger, cc_project accepts one secret for two projects
 fault("ProjectsShareASecret", "ALTER TABLE cc_project DISABLE TRIGGER cc_project_check; "
       "UPDATE cc_project SET previous_secret = 'TOPSECRET', previous_secret_until = 'infinity' WHERE name = 'default'; "
       "ALTER TABLE cc_project ENABLE TRIGGER cc_project_check",
@@ -132,14 +132,14 @@ fault("TestPaymentsPay", "UPDATE cc_project SET accept_test_payments = true WHER
       "UPDATE cc_project SET accept_test_payments = false WHERE name = 'second'", label="second")
 fault("PostbacksForNobody", "SELECT deliver('Y', project => 'typo')", "DELETE FROM cc_inbox WHERE reason = 'unknown_project'", label="")
 
-# Every query of the dashboard works, and showed something in one of these faults
+# Every query of the dashboard works, and has shown data in one of these faults
 for number, expression in enumerate(dashboard):
     answer = ask("query", query=expression)
     check(bool(answer["result"]) or number in shown, f"dashboard: {expression}", answer)
 names = set(re.findall(r"\b(?:sql_(?:cc|exporter)_\w+|up|ALERTS)\b", " ".join(dashboard)))
 check(all(name in set(ask("label/__name__/values")) for name in names), "the dashboard asks for metrics that there are", names)
 
-# The database is away, then the exporter
+# First the database is unavailable, then the exporter
 sql("ALTER ROLE prometheus NOLOGIN; SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'prometheus'", "postgres")
 check(until(lambda: any(name == "PostbackHealthIsUnknown" for name, _ in firing())), "PostbackHealthIsUnknown fires without the database",
     firing())

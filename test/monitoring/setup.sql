@@ -1,4 +1,4 @@
--- Two shops of the role shop, who is no superuser; 40 days of postbacks, one each half hour.
+-- Two shops of the role shop, which is not a superuser; 40 days of postbacks, one each half hour.
 CREATE ROLE shop LOGIN;
 GRANT CREATE ON DATABASE shop TO shop;
 GRANT ALL ON SCHEMA public TO shop;

@@ -14,8 +14,8 @@ import sys
 import time
 
 MUTANTS = pathlib.Path(__file__).parent / "mutants"
-SAMPLE = 6                      # so many mutants are run with --sample, spread over all of them
-SECONDS = 300                   # a test that takes longer does not end
+SAMPLE = 6                      # mutants that --sample runs, spread over all of them
+SECONDS = 300                   # a test that takes longer counts as hanging
 BUILD = "../../build/mutation"  # of test/unit
 UNIT_FLAGS = f"-O0 -include {BUILD}/precompiled.hpp"
 
@@ -33,7 +33,7 @@ class Mutant:
         return pathlib.Path(self.file)
 
     def places(self, source):
-        """Where the old text stands, however it is broken into lines and commented."""
+        """Returns the places of the old text, ignoring line breaks and comments."""
         return list(re.finditer(r"(?:\s|//[^\n]*)*".join(map(re.escape, re.findall(r"\w+|[^\w\s]", self.old))), source)) if self.old else []
 
     def applied_to(self, source):
@@ -42,7 +42,7 @@ class Mutant:
 
 
 def read_mutants():
-    """See README.md for the form."""
+    """Reads mutants/, in the format of README.md."""
     mutants, file, tests = [], "", []
     for listing in sorted(MUTANTS.iterdir()):
         for number, line in enumerate(listing.read_text().splitlines(), 1):
@@ -66,7 +66,7 @@ def read_mutants():
 
 
 def faults_of(mutants):
-    """Edits that do not fit the source any more, and tests that are not there."""
+    """Yields edits that no longer fit the source, and tests that do not exist."""
     folders = {"unit": "test/unit/{}_test.cpp", "regress": "test/sql/{}.sql", "tap": "test/t/{}.pl"}
     for mutant in mutants:
         found = len(mutant.places(mutant.path.read_text())) if mutant.path.exists() else 0
@@ -81,7 +81,7 @@ def faults_of(mutants):
 
 
 def run(*command):
-    """True if the command succeeds; what it prints."""
+    """Returns whether the command succeeds, and its output."""
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                                text=True, errors="replace", start_new_session=True)
     try:
@@ -99,7 +99,7 @@ def make(*arguments):
 
 
 def build_extension():
-    """Builds the library, and puts it in place. New sessions load it."""
+    """Builds and installs the library. New sessions load it."""
     succeeded, output = make()
     if not succeeded:
         return False, output
@@ -111,7 +111,7 @@ def build_extension():
 
 
 def build_unit(name):
-    """One test of test/unit alone; of a header without a source the core is not needed."""
+    """Builds one test of test/unit. The test of a header without a source file does not need the core."""
     pathlib.Path("build/mutation/unit").unlink(missing_ok=True)
     without_core = ["CORE="] if name in ("rules", "reason", "columns") else []
     return run("make", "-C", "test/unit", "--silent", f"BUILD={BUILD}", f"CXXFLAGS={UNIT_FLAGS}", f"TESTS={name}_test.cpp", *without_core,
@@ -119,7 +119,7 @@ def build_unit(name):
 
 
 def precompile():
-    """GoogleTest's headers: most of what a small test takes to compile."""
+    """Precompiles GoogleTest's headers, which take most of a small test's build time."""
     header = pathlib.Path("build/mutation/precompiled.hpp")
     header.parent.mkdir(parents=True, exist_ok=True)
     header.write_text("#include <gtest/gtest.h>\n")
@@ -128,7 +128,7 @@ def precompile():
 
 
 def is_noticed(test, output):
-    """By a test that fails, not by a runner that does not run. A program of GoogleTest is its own runner."""
+    """Tells a failed test from a runner that did not run. A program of GoogleTest is its own runner."""
     kind = test.partition(":")[0]
     sign = {"unit": "", "regress": r"\.\.\. FAILED|not ok", "tap": r"Failed test|Dubious|Result: FAIL"}
     return re.search(sign[kind], output) or "It does not end." in output
@@ -150,7 +150,7 @@ def run_test(test):
 
 
 def killer_of(mutant):
-    """The first test that notices it; None if none does. Exits where it does not build, or a test does not run."""
+    """Returns the first test that notices it, or None. Text beginning with "nothing" says that a build or a test did not run."""
     built = set()
     for test in mutant.tests:
         kind = test if test.startswith("unit:") else "extension"
@@ -181,7 +181,7 @@ def judge(mutant):
 
 
 def baseline(tests):
-    """Without a mutant each test passes: else none shows anything."""
+    """Runs each test without a mutant: a test that fails there shows nothing. Returns the number of failures."""
     faults = 0
     for test in tests:
         succeeded, output = build_for(test)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """The same HTTP cases against every proxy: conformance.py NAME=URL...
 
-Started by test/proxies/run, with the database stopped. PG* lead to it as its superuser, PGDATA to its files.
+Started by test/proxies/run, with the database stopped. PG* connect to it as its superuser, PGDATA names its files.
 """
 import base64
 import collections
@@ -29,9 +29,9 @@ LIMIT = 1024 * 1024
 JSON, FORM = "application/json", "application/x-www-form-urlencoded"
 RECEIVED = {"message": "Postback received"}
 SECRETS = {"default": "secret-of-default", "shop": "secret-of-shop", "zwei Läden": "secret-of-both", "strict": "secret-of-strict"}
-MARK = "ORDER-of-a-customer"  # stands in every body, and so may stand in no log
+MARK = "ORDER-of-a-customer"  # is in every body, so it must not be in any log
 PASSWORD = os.environ["PROXY_PASSWORD"]
-UNSEEN = {MARK, PASSWORD, *SECRETS.values(), "Traceback", "\n    at ", "Stack trace"}  # tokens are added as they are made
+UNSEEN = {MARK, PASSWORD, *SECRETS.values(), "Traceback", "\n    at ", "Stack trace"}  # each new token is added
 
 # --- The database ----------------------------------------------------------------------------------------------------------
 
@@ -42,7 +42,7 @@ def database():
 
 
 def sql(query, *arguments):
-    """All rows, over one connection that is made anew after a restart."""
+    """Returns all rows, over one connection, which reconnects after a restart."""
     try:
         cursor = database().execute(query, arguments)
     except psycopg.OperationalError:
@@ -65,7 +65,7 @@ def start():
 
 
 def sample(invoice, project="default", content_type=JSON, **more):
-    """A body as the service would send it, signed by the project's secret."""
+    """Returns a body as the service would send it, signed with the project's secret."""
     values = {"invoice_id": invoice, "order_id": MARK, **more}
     named = "".join(f", {name} => %s" for name in values)
     body = sql(f"SELECT cc_sample_postback(%s, %s{named})", SECRETS[project], content_type, *values.values())[0][0].encode()
@@ -74,7 +74,7 @@ def sample(invoice, project="default", content_type=JSON, **more):
 
 
 def token_of(body):
-    """The token's signature: what nobody else may have."""
+    """Returns the token's signature, the secret part of the token."""
     return body.decode().split("eyJ", 1)[1].split('"')[0].split("&")[0].split(".")[2]
 
 
@@ -83,14 +83,14 @@ def token(claims, secret=SECRETS["default"]):
 
 
 def altered(invoice, **changes):
-    """An honest body with other fields; None leaves one out."""
+    """Returns a genuine body with other fields; None removes a field."""
     fields = json.loads(sample(invoice))
     fields.update(changes)
     return json.dumps({name: value for name, value in fields.items() if value is not None}).encode()
 
 
 def told(body, content_type, project="default"):
-    """What cc_receive() says to this, asked without a proxy and undone."""
+    """Returns the answer of cc_receive() to this body, without a proxy, and rolls back."""
     with psycopg.connect() as db:
         row = db.execute("SELECT http_status, response FROM cc_receive(%b::bytea, %s, %s)", (body, content_type, project)).fetchone()
         db.rollback()
@@ -119,7 +119,7 @@ TLS = ssl.create_default_context(cafile=os.environ.get("CURL_CA_BUNDLE"))
 class Proxy:
     def __init__(self, name, url):
         self.name, self.url = name, urllib.parse.urlsplit(url)
-        self.inexact = name == "webhook"  # which can say 200 and 500 only
+        self.inexact = name == "webhook"  # which can answer only 200 and 500
         self.remarks = set()
 
     def connect(self, timeout=30):
@@ -144,7 +144,7 @@ class Proxy:
         return Answer(response.status, response.headers, body, time.monotonic() - (began or time.monotonic()))
 
     def post(self, body=b"", *, patient=True, **request):
-        """As many times as it is told to come back later, as a client should."""
+        """Posts, and repeats as often as the answer says to retry later, as a client should."""
         while (answer := self.post_once(body, **request)).status == 429 and patient:
             time.sleep(0.05)
         return answer
@@ -152,12 +152,12 @@ class Proxy:
     def post_once(self, body, *, chunked=False, connection=None, **request):
         began = time.monotonic()
         with connection and contextlib.nullcontext(connection) or self.connect() as connection:
-            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has seen enough; its answer is to be read
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # the proxy stopped reading; its answer can be read
                 connection.sendall(self.head(None if chunked else len(body), **request) + (in_chunks(body) if chunked else body))
             return self.read(connection, request.get("method", "POST"), began)
 
     def check(self, answer, status, words):
-        """The status and the words, which is JSON."""
+        """Checks the status and the JSON of the answer."""
         if self.inexact and status != 200:
             self.remarks.add(f"500, not {status}")
             status = 500
@@ -173,7 +173,7 @@ class Proxy:
             assert answer.headers.get("Retry-After"), "no Retry-After"
 
     def until_received(self, seconds=10):
-        """Posts until one is taken; whatever comes before must be a clean 503."""
+        """Posts until a postback is accepted; each answer before must be a clean 503."""
         end = time.monotonic() + seconds
         while True:
             answer = self.post(sample(invoice()))
@@ -202,7 +202,7 @@ def invoice():
 
 # --- The cases -------------------------------------------------------------------------------------------------------------
 
-CASES = []  # (name, function, what is done to the database around it)
+CASES = []  # (name, function, context manager that changes the database for it)
 
 
 def case(name, around=contextlib.nullcontext):
@@ -263,7 +263,7 @@ def _(p):
     assert newest() == [Row("shop", "applied", None, JSON, body)], newest()
     p.check(p.post(sample(invoice()), project="shop"), 401, {"error": "Invalid token"})
     p.check(p.post(sample(invoice(), "shop"), path="/postback/shop?a=b"), 200, RECEIVED)
-    if not p.inexact:  # whose projects are named in hooks.yaml
+    if not p.inexact:  # webhook has its projects in hooks.yaml
         p.check(p.post(sample(invoice()), project="default"), 200, RECEIVED)
 
 
@@ -388,7 +388,7 @@ def _(p):
     before = rows()
     for chunked in (False, True):
         p.check(p.post(sample(invoice()).ljust(LIMIT + 1), chunked=chunked), 413, told(bytes(LIMIT + 1), JSON)[1])
-    if not p.inexact:  # which asks the database
+    if not p.inexact:  # webhook asks the database
         assert rows() == before
 
 
@@ -398,7 +398,7 @@ def _(p):
         try:
             answer = p.post(bytes(16 * LIMIT), chunked=chunked)
         except OSError:
-            continue  # cut off in the middle: as good, and the answer may be lost with the connection
+            continue  # a closed connection is allowed too; the answer may be lost with it
         p.check(answer, 413, {"error": "Body too large"})
     p.until_received()
 
@@ -427,7 +427,7 @@ def _(p):
             assert answer.status == {"/": 200, "/postback//shop": 301, "/postback/..%2f": 301}.get(path, 404), f"{path}: {answer.status}"
             continue
         assert 400 <= answer.status < 500, f"{path}: {answer.status}"
-        if "%00" not in path:  # which a web server may refuse before it is one of ours
+        if "%00" not in path:  # a web server may refuse this path itself
             assert isinstance(json.loads(answer.body)["error"], str), f"{path}: {answer.body}"
     assert not sql("SELECT FROM cc_inbox WHERE state <> 'rejected' AND body = %s", body.decode()), rows() - before
 
@@ -463,7 +463,7 @@ def _(p):
     before = rows()
     connection = p.connect()
     p.check(p.post(hidden, headers=["Content-Encoding: gzip"], connection=connection), 415, {"error": "Unsupported content encoding"})
-    with contextlib.suppress(OSError, http.client.HTTPException):  # closed is fine; so is an answer, but to this and to nothing else
+    with contextlib.suppress(OSError, http.client.HTTPException):  # closed is allowed; an answer must be to this request
         assert p.post(method="GET", connection=connection).status == 405
     connection.close()
     assert rows() == before
@@ -512,7 +512,7 @@ def _(p):
         raise Skip("the work of a server in front")
     with p.connect(timeout=15) as connection:
         connection.sendall(p.head(1000) + b"{")
-        assert b"200" not in connection.recv(100)  # returns when nginx closes the connection; else the time-out raises
+        assert b"200" not in connection.recv(100)  # returns when nginx closes the connection; otherwise the timeout raises
 
 
 @case("50 at once: one applied, 49 duplicates")
@@ -730,7 +730,7 @@ def _(p):
         assert not found, f"{os.path.basename(log)}: {found[0]!r}"
 
 
-# --- Running and telling ---------------------------------------------------------------------------------------------------
+# --- Running and reporting -------------------------------------------------------------------------------------------------
 
 
 def main():

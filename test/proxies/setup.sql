@@ -1,4 +1,4 @@
--- What the cases of conformance.py meet: four projects and an order trigger that tells how often it fired.
+-- The database of conformance.py: four projects, and an order trigger that counts how often it fired.
 CREATE EXTENSION cryptocloud_postback;
 SELECT FROM cc_setup();
 

@@ -1,10 +1,10 @@
-# Starts every proxy for real, against the cluster that PG* lead to; shared by test/proxies/run and bench/proxies/run. To be
-# sourced after script/lib.sh:
+# Starts every proxy against the cluster that PG* name; shared by test/proxies/run and bench/proxies/run. Source it after
+# script/lib.sh:
 #
 #   install_packages "${PROXY_PACKAGES[@]}"
 #   install_npm
 #   …                        # enter_workspace, build_extension, start_cluster
-#   make_proxy_role          # with no more than the documented right
+#   make_proxy_role          # with only the documented privilege
 #   start_proxies            # fills PROXY_URL
 # shellcheck shell=bash
 
@@ -14,15 +14,15 @@ PROXY_PACKAGES=(
   webhook                                                       # webhook
 )
 
-# Node.js, unless the machine has one of its own that Express 5 runs on: Debian's npm does not go together with others.
+# Node.js, unless the machine has another one that runs Express 5: Debian's npm conflicts with others.
 install_npm() {
   if ! command -v npm > /dev/null; then install_packages nodejs npm; fi
 }
 
-# The proxies in the order of the tables, and where each listens.
+# The proxies in the order of the tables, and the URL of each.
 PROXIES=(flask gunicorn express php nginx apache webhook)
 declare -A PROXY_URL=()
-PROXY_PASSWORD=pw-$RANDOM$RANDOM$RANDOM       # the cluster does not ask for it; it is there to be looked for in the logs
+PROXY_PASSWORD=pw-$RANDOM$RANDOM$RANDOM       # the cluster does not ask for it; the cases search the logs for it
 
 make_proxy_role() {
   psql -Xq --set=ON_ERROR_STOP=1 --set=password="$PROXY_PASSWORD" << 'SQL'
@@ -31,7 +31,7 @@ GRANT EXECUTE ON FUNCTION cc_receive(bytea, text, text) TO postback_proxy;
 SQL
 }
 
-# The two ways of telling a proxy where the database is; each is used by some.
+# The two ways to give a proxy the address of the database.
 proxy_database_url() { printf 'postgresql://postback_proxy:%s@/%s?host=%s&port=%s' "$PROXY_PASSWORD" "$PGDATABASE" "$PGHOST" "$PGPORT"; }
 with_variables() { exec env PGUSER=postback_proxy PGPASSWORD="$PROXY_PASSWORD" "$@"; }
 with_url() { exec env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE DATABASE_URL="$(proxy_database_url)" "$@"; }
@@ -62,7 +62,7 @@ start_express() {
 }
 
 start_php() {
-  # Freed memory is overwritten, so that PHP crashes where it uses such.
+  # Freed memory is overwritten, so PHP crashes if it uses freed memory.
   start_background php "$1" with_variables env USE_ZEND_ALLOC=0 MALLOC_PERTURB_=165 \
     php -d enable_post_data_reading=0 -d expose_php=0 -S "127.0.0.1:$1" proxies/php/postback.php
 }
@@ -72,7 +72,7 @@ start_webhook() {
     -ip 127.0.0.1 -port "$1" -verbose
 }
 
-# adapted FILE [FROM TO]...: the file with its places on a real machine replaced by ours. Each must occur.
+# adapted FILE [FROM TO]...: prints the file with each FROM, a path of a real machine, replaced by TO. Each FROM must occur.
 adapted() {
   local text
   text=$(< "$1")
@@ -91,7 +91,7 @@ start_php_fpm() {
   mkdir -p "$folder"
   {
     printf '%s\n' '[global]' 'error_log = /dev/stderr'
-    # Only root may say which user a pool runs as.
+    # Only root may set the user of a pool.
     adapted proxies/nginx/php-fpm.conf /run/php/postback.sock "$folder/socket" \
       'postgresql://postback_proxy@/shop?host=/var/run/postgresql' "$(proxy_database_url)" | grep -vE '^(user|group|listen\.owner) '
   } > "$folder/php-fpm.conf"
@@ -126,7 +126,7 @@ http {
 }
 CONF
   sed 's|include fastcgi_params|include /etc/nginx/fastcgi_params|' -i "$folder/postback.conf"
-  export CURL_CA_BUNDLE=$folder/certificate      # whoever asks shall trust it
+  export CURL_CA_BUNDLE=$folder/certificate      # clients trust it
   PROXY_URL[nginx]=https://127.0.0.1:$1
   start_background nginx "$1" /usr/sbin/nginx -p "$folder" -e stderr -c "$folder/nginx.conf"
 }

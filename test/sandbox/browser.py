@@ -40,7 +40,7 @@ def start_chromium():
 
 
 class Page:
-    """What a person does on the page, and sees there."""
+    """A person's actions on the page, and the content that they see."""
 
     def __init__(self, url):
         self.url, self.chrome = url, start_chromium()
@@ -58,7 +58,7 @@ class Page:
         return self.chrome.find_element(By.CSS_SELECTOR, css)
 
     def texts(self, css):
-        """In one call: the page may renew itself between two."""
+        """Reads all texts in one call, because the page may renew itself between two calls."""
         return self.chrome.execute_script("return [...document.querySelectorAll(arguments[0])].map(one => one.innerText)", css)
 
     def text(self, css):
@@ -87,7 +87,7 @@ class Page:
             time.sleep(0.05)
 
     def inbox(self):
-        """Each row's reason, or else its state, in the order of arrival."""
+        """Returns each row's reason, or its state without one, in the order of arrival."""
         return self.run(
             "return [...document.querySelectorAll('.row h4')].reverse()"
             ".map(row => (row.querySelector('.reason') || row.querySelector('mark')).innerText)"
@@ -97,7 +97,7 @@ class Page:
         return [entry["message"] for entry in self.chrome.get_log("browser")]
 
     def asked(self):
-        """The URLs of all requests so far."""
+        """Returns the URLs of all requests so far."""
         events = (json.loads(entry["message"])["message"] for entry in self.chrome.get_log("performance"))
         return [event["params"]["request"]["url"] for event in events if event["method"] == "Network.requestWillBeSent"]
 

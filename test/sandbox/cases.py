@@ -1,4 +1,4 @@
-"""What test/sandbox/run checks: cases.py [PART...]. PG* lead to the shop's database, CC_POSTBACK_URL to its proxy."""
+"""Runs the cases of test/sandbox/run: cases.py [PART...]. PG* name the shop's database, CC_POSTBACK_URL its proxy."""
 import importlib
 import os
 import sys
@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "sandbox"), str(ROOT / "test" / "sandbox")]
 os.chdir(ROOT)
 
-PARTS = ("api", "command", "send", "scenario", "program", "day", "browser")  # and "pictures", when asked for
+PARTS = ("api", "command", "send", "scenario", "program", "day", "browser")  # and "pictures", only by name
 
 
 def main():
@@ -20,7 +20,7 @@ def main():
                 case()
                 passed += 1
                 print(f"ok      {part:<9} {name}", flush=True)
-            except Exception as problem:  # whatever it is, the other cases go on
+            except Exception as problem:  # after any error, the other cases go on
                 failed += 1
                 print(f"not ok  {part:<9} {name}: {type(problem).__name__}: {problem}", flush=True)
                 traceback.print_exc()

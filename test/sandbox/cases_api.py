@@ -1,4 +1,4 @@
-"""The service's API against its documentation: shapes, errors, and the way of an invoice."""
+"""The service's API against its documentation: shapes, errors, and the life of an invoice."""
 import base64
 import json
 import re
@@ -46,7 +46,7 @@ def cases():
 
 
 def ask(path, request=None, key=None, raw=None, content_type="application/json"):
-    """(HTTP status, answer)"""
+    """Returns (HTTP status, answer)."""
     data = raw if raw is not None else json.dumps(request or {}).encode()
     headers = {"Authorization": f"Token {service.api_key}" if key is None else key, "Content-Type": content_type}
     headers = {name: value for name, value in headers.items() if value}

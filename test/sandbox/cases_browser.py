@@ -1,4 +1,4 @@
-"""The page in a real browser: each fault by its button, what the page then shows, and what became of the order."""
+"""The page in a real browser: each fault by its button, the page after it, and the outcome of the order."""
 import urllib.parse
 import urllib.request
 from functools import cache
@@ -31,7 +31,7 @@ def cases():
 
 
 def press(name):
-    """Places an order, and presses a fault's button."""
+    """Places an order, and presses the button of a fault."""
     service, database, page = world()
     order = page.place_order()
     page.click(f"#fault-{name}")
@@ -296,7 +296,7 @@ def _():
 
 
 NARROW_ALONE = "return document.documentElement.scrollWidth"
-# The width of the page, where the database's part begins, and what stands out of the window.
+# The width of the page, the top of the database's part, and the elements that extend beyond the window.
 NARROW = """
 const cut = [...document.querySelectorAll("body *")].filter(one => one.getBoundingClientRect().right > innerWidth + 1);
 return [document.documentElement.scrollWidth, document.querySelector("#database").getBoundingClientRect().top,
@@ -387,7 +387,7 @@ def _():
 @case("no request left the machine")
 def _():
     _, _, page = world()
-    # chrome: is the browser's own empty page; port 9 is what the policy forbade above.
+    # chrome: is the browser's own empty page; the policy refused port 9 above.
     foreign = [
         url
         for url in page.asked()

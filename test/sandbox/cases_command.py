@@ -1,4 +1,4 @@
-"""Each fault by command line: sandbox/service.py --fault NAME, and what the database made of it."""
+"""Each fault by command line: sandbox/service.py --fault NAME, and its result in the database."""
 import os
 import subprocess
 import sys
@@ -35,7 +35,7 @@ def add(name, format):
             row.reason or row.state
             for row in database.rows("SELECT reason, state FROM cc_inbox WHERE strpos(body, %s) > 0 ORDER BY id", order)
         ]
-        if name == "markup":  # it names an invoice alone
+        if name == "markup":  # it names only an invoice
             found = [database.value("SELECT reason FROM cc_inbox ORDER BY id DESC LIMIT 1")]
         expected = Counter(FAULTS[name].inbox)
         assert matches(found, expected), f"{found} instead of {dict(expected)}"

@@ -1,4 +1,4 @@
-"""A day in the life of two shops: at its end their books and the service's agree to the cent, and cc_health says nothing."""
+"""A day of two shops: at its end their books and the service's agree to the cent, and cc_health reports no problem."""
 import copy
 import os
 from collections import Counter
@@ -33,20 +33,20 @@ def the_day():
 
 
 def invoices(day):
-    """The service's books: (project, invoice), all that it was ever asked for or paid."""
+    """Returns the service's books: (project, invoice) of every invoice that was requested or paid."""
     return [(name, invoice) for name, project in day.projects.items() for invoice in project.service.books.all()]
 
 
-# --- What the service's books demand ---------------------------------------------------------------------------------------------
+# --- The result by the service's books -------------------------------------------------------------------------------------------
 
 
 def owed(books):
-    """Orders that the shop owes the goods for, with what was paid: the whole price, confirmed, no test."""
+    """Returns the orders whose goods the shop owes, with the amount paid: the whole price, confirmed, no test."""
     return {invoice.order_id: invoice.to_pay for _, invoice in books if invoice.is_due and not is_deposit(invoice)}
 
 
 def credit(books):
-    """What customers have on their balances: (amount, deposits) by customer and coin."""
+    """Returns the customers' balances: (amount, deposits) by customer and coin."""
     found = {}
     for _, invoice in books:
         if invoice.is_due and is_deposit(invoice):
@@ -56,7 +56,7 @@ def credit(books):
 
 
 def ledger(books):
-    """A line each invoice: order, coin, what was paid in it and in USD, whether that counts, and the status."""
+    """Returns a line per invoice: order, coin, the amount paid in it and in USD, whether that counts, and the status."""
     return {(project, invoice.uuid): ledger_line(invoice) for project, invoice in books}
 
 
@@ -69,7 +69,7 @@ def is_deposit(invoice):
     return invoice.order_id.startswith(WALLET)
 
 
-# --- What the database has -------------------------------------------------------------------------------------------------------
+# --- The result in the database --------------------------------------------------------------------------------------------------
 
 
 def shipped(database):
@@ -105,7 +105,7 @@ def differences(expected, found):
 
 
 def agree(day, books):
-    """What differs between the service's books and the shops'."""
+    """Returns the differences between the service's books and the shops'."""
     database = day.database
     return (
         differences(owed(books), shipped(database))
@@ -179,7 +179,7 @@ def _():
     assert not [row for name in day.projects for row in database.rows("SELECT cc_overdue('0 seconds', project => %s)", name)]
     left = Counter(row.reason for row in database.rows("SELECT reason FROM cc_inbox WHERE state = 'rejected'"))
     told = Counter(story.fault for story in stories(SEED))
-    # A key of its own each time that the fault "wrong secret" signed with is lost: the API told what was paid.
+    # The fault "wrong secret" signs with a new key each time, which nobody keeps. The API told about those payments.
     assert left["bad_signature"] == told["forged"] + told["wrong_secret"], left
     assert left["invalid_json"] == told["markup"] and left["token_reused"] == told["raised"], left
     assert (

@@ -1,4 +1,4 @@
-"""script/sandbox and sandbox/service.py as a person starts them: on loopback only, and Ctrl-C leaves nothing behind."""
+"""script/sandbox and sandbox/service.py as a person starts them: they listen on loopback only, and Ctrl-C removes everything."""
 import os
 import re
 import signal
@@ -23,7 +23,7 @@ def cases():
 
 
 def start(*command, **environment):
-    """In a session of its own. It heeds Ctrl-C, also where this test runs in the background of a shell."""
+    """Starts a program in its own session. It obeys Ctrl-C even if this test runs in the background of a shell."""
     return subprocess.Popen(
         command,
         env=os.environ | environment,
@@ -43,14 +43,14 @@ def read_until(program, pattern):
 
 
 def press_ctrl_c(program):
-    """As a terminal does: to the whole group."""
+    """Interrupts the whole process group, as a terminal does."""
     os.killpg(program.pid, signal.SIGINT)
-    program.stdout.read()  # ends when no process has it open any more
+    program.stdout.read()  # ends when no process has it open
     return program.wait()
 
 
 def processes(belongs):
-    """The processes, as folders of /proc, for which this is true."""
+    """Returns the processes, as folders of /proc, for which this is true."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
@@ -66,21 +66,21 @@ def members(session):
 
 
 def inmates(folder):
-    """Processes that work in the folder, or name it."""
+    """Returns processes that work in the folder, or name it."""
     return processes(
         lambda process: str((process / "cwd").readlink()).startswith(folder) or folder in (process / "cmdline").read_text()
     )
 
 
 def listeners(session):
-    """Local addresses of the sockets on which this session listens, as the kernel spells them: {"0100007F:2008"}."""
+    """Returns the local addresses on which this session listens, as the kernel spells them: {"0100007F:2008"}."""
     own = {str(file.readlink()) for process in members(session) for file in process.glob("fd/*") if file.is_symlink()}
     lines = [line.split() for file in ("tcp", "tcp6") for line in Path(f"/proc/net/{file}").read_text().splitlines()[1:]]
     return {line[1] for line in lines if line[3] == LISTENING and f"socket:[{line[9]}]" in own}
 
 
 def clusters():
-    """Servers that run in this workspace."""
+    """Returns the servers that run in this workspace."""
     return set(Path(os.environ["CC_WORKSPACE"]).glob("cluster.*/data/postmaster.pid"))
 
 

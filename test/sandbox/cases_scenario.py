@@ -1,4 +1,4 @@
-"""script/sandbox --scenario and --random, and that what they check is checked."""
+"""script/sandbox --scenario and --random: their checks pass, and fail for a broken shop."""
 import os
 import re
 import subprocess
@@ -26,7 +26,7 @@ def run(*options, **environment):
 @case("every fault becomes what it must")
 def _():
     done = run("--scenario", "every-fault", CC_SCENARIO=Path("sandbox/scenarios/every-fault").read_text())
-    print(done.stdout.rpartition("\n\n")[0], flush=True)  # without its sums, which script/test would add up
+    print(done.stdout.rpartition("\n\n")[0], flush=True)  # without its totals, which script/test would add up
     assert done.returncode == 0 and re.search(r"^\d+ passed, 0 failed", done.stdout, re.M), done.stderr
 
 

@@ -1,4 +1,4 @@
-"""script/send-postback: its options, and what it takes for success."""
+"""script/send-postback: its options, and the answers that count as success."""
 import os
 import ssl
 import subprocess

@@ -1,5 +1,5 @@
-"""A day in the life of two shops, in a minute: 200 orders, every fault, a SECRET KEY made anew, a broken order trigger, and an operator
-who has nothing but the documented commands and the service's API. What the day must end with is reckoned from the service's books.
+"""A day of two shops, in a minute: 200 orders, every fault, a new SECRET KEY, a broken order trigger, and an operator who uses only
+the documented commands and the service's API. The expected result is computed from the service's books.
 """
 import os
 import random
@@ -22,7 +22,7 @@ from web import server_for
 
 ORDERS = 200
 PROJECTS = ("default", "second")
-CUSTOMERS = 4  # at once
+CUSTOMERS = 4  # at the same time
 HOURS = (("morning", 50), ("a new SECRET KEY", 40), ("noon", 30), ("a broken trigger", 40), ("evening", 40))
 # Somebody renamed a column of another table.
 BROKEN = """CREATE OR REPLACE FUNCTION mark_order_paid() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -41,11 +41,11 @@ class Story:
     coin: str
     price: Decimal
     fiat: str
-    again: bool  # the service sends once more what it knows, afterwards
+    again: bool  # afterwards, the service sends the invoice's current state once more
 
 
 def stories(seed):
-    """Each fault in each format and project at least once; the rest mostly honest. The same for the same seed."""
+    """Returns each fault in each format and project at least once; the others are mostly honest. The seed determines them."""
     chance = random.Random(seed)
     faults = [fault for fault in FAULTS.values() if fault.name != "again"]
     deck = [(project, fault.name, format) for project in PROJECTS for fault in faults for format in fault.formats]
@@ -60,7 +60,7 @@ def stories(seed):
 
 
 class Project:
-    """A shop, and its project at the service: books and keys of its own, and an API over HTTP."""
+    """A shop, and its project at the service: its own books and keys, and an API over HTTP."""
 
     def __init__(self, database, name, secret):
         url = os.environ["CC_POSTBACK_URL"] + ("" if name == "default" else f"/{name}")
@@ -97,7 +97,7 @@ class Day:
             self.statuses.update(answer.status for answer in answers)
 
     def hour(self, customers):
-        """Several at once, while cron settles what is deferred."""
+        """Serves several customers at the same time, while cron settles deferred postbacks."""
         over = threading.Event()
         cron = threading.Thread(target=self.cron, args=(over,))
         cron.start()
@@ -114,7 +114,7 @@ class Day:
             self.database.run("CALL cc_work()")
 
     def wait_for_the_last(self):
-        """Whoever hung up may have a postback under way."""
+        """Waits for all postbacks: a client that hung up may have one in transit."""
         until = datetime.now() + timedelta(seconds=20)
         while self.database.value("SELECT count(*) FROM cc_inbox") < self.sent:
             assert datetime.now() < until, "a postback did not arrive"
@@ -148,7 +148,7 @@ class Day:
         database.run("UPDATE cc_project SET apply = 'deferred' WHERE name = 'second'")
 
     def close(self):
-        """What never came is asked for, what nobody pays is canceled, and the day's list is gone through. Then a last customer each."""
+        """Asks for overdue postbacks, cancels unpaid invoices, and checks the day's list. Then serves a last customer in each shop."""
         self.operator.ask_for_overdue()
         for project in self.projects.values():
             self.operator.cancel_unpaid(project)
@@ -158,7 +158,7 @@ class Day:
         self.operator.report("closing time", len(PROJECTS))
 
     def put_back(self, secret):
-        """The database as the other parts of the test expect it."""
+        """Restores the database as the other parts of the test expect it."""
         self.database.run(self.operator.trigger)
         self.database.run("DELETE FROM cc_project")
         self.database.run("INSERT INTO cc_project (name, secret) VALUES ('default', %s)", secret)
@@ -167,31 +167,31 @@ class Day:
 
 
 class Operator:
-    """Knows what cc_health says, the documented commands, and what the service's API and pages say."""
+    """Knows only cc_health, the documented commands, and the service's API and pages."""
 
     def __init__(self, database, projects):
         self.database, self.projects = database, projects
         self.trigger = database.value("SELECT pg_get_functiondef('mark_order_paid()'::regprocedure)")
         self.did = Counter()  # how many postbacks or invoices each command settled
-        self.heard = {}  # by hour: what cc_health said, as (project, word)
+        self.heard = {}  # by hour: the problems of cc_health, as (project, word)
 
     def note(self, command, number):
         self.did[command] += number
         return number
 
     def report(self, hour, orders):
-        """A line of the day's table: what cc_health said, and how much each command had settled by then."""
+        """Prints a line of the day's table: the problems of cc_health, and how much each command had settled by then."""
         heard = ", ".join(sorted(f"{project}: {word}" for project, word in self.heard.get(hour, ())))
         done = ", ".join(f"{command} {number}" for command, number in self.did.items() if number)
         print(f"  {hour:<17} {orders:>3} orders   cc_health: {heard or 'nothing'}; {done}", flush=True)
 
-    # --- What cc_health says -------------------------------------------------------------------------------------------
+    # --- Problems of cc_health -----------------------------------------------------------------------------------------
 
     def problems(self):
         return self.database.rows("SELECT project, problem FROM cc_health() WHERE problem IS NOT NULL")
 
     def look(self, hour):
-        """Does what cc_health says for as long as that changes anything."""
+        """Acts on the problems of cc_health as long as that changes anything."""
         heard = self.heard.setdefault(hour, set())
         answers = {
             "bad_signature": self.new_key,
@@ -208,7 +208,7 @@ class Operator:
         self.take_stolen_back()
 
     def new_key(self, problem):
-        """The key at the service is another one: the database learns it, and judges again. Else somebody only forges."""
+        """Stores a new key of the service, and verifies again. If the key is the same, the postbacks are forged."""
         key = self.projects[problem.project].service.secret
         if key == self.database.value("SELECT secret FROM cc_project WHERE name = %s", problem.project):
             return 0
@@ -240,7 +240,7 @@ class Operator:
         return self.note("cc_work", before - self.database.value(waiting))
 
     def settle_conflict(self, problem):
-        """The API knows whose invoice it is."""
+        """Settles a conflict: the API knows the order of the invoice."""
         id = re.search(r"the first is (\d+)", problem.problem)[1]
         if self.is_right(id):
             return self.accept(id)
@@ -248,13 +248,13 @@ class Operator:
         return self.note("declined", 1)
 
     def take_stolen_back(self):
-        """A genuine postback that was refused, as a thief had its token first."""
+        """Accepts a genuine postback that was rejected because a thief used its token first."""
         for row in self.database.rows("SELECT id FROM cc_inbox WHERE reason = 'token_reused'"):
             if self.is_right(row.id):
                 self.accept(row.id)
 
     def is_right(self, id):
-        """Whether a postback says what the API says of order and amount."""
+        """Tells whether order and amount of a postback equal those of the API."""
         row = self.database.row(
             """SELECT project, said ->> 'invoice_id' AS invoice_id, said ->> 'order_id' AS order_id,
                       (said ->> 'amount_crypto')::numeric AS amount
@@ -268,7 +268,7 @@ class Operator:
         assert self.database.value("SELECT cc_accept(%s)", id) == "applied", id
         return self.note("cc_accept", 1)
 
-    # --- What never came -----------------------------------------------------------------------------------------------
+    # --- Missing postbacks ---------------------------------------------------------------------------------------------
 
     def ask_for_overdue(self):
         for name, project in self.projects.items():
@@ -288,7 +288,7 @@ class Operator:
                 return
 
     def take(self, project, answer):
-        """Returns how many invoices it has."""
+        """Imports the answer. Returns the number of its invoices."""
         outcomes = Counter(row.outcome for row in self.database.rows("SELECT * FROM cc_import(%s, %s)", answer, project.name))
         assert set(outcomes) <= {"paid", "updated", "unchanged"}, outcomes
         self.note("cc_import", outcomes["paid"])

@@ -2,11 +2,11 @@
 """Random and mutated postbacks for the second opinion, as lines for COPY: n, kind, body, content_type, secret, at, leeway.
 
     bodies.py --seed 1 --first 0 --count 1000 [--step 1]      the bodies first, first + step, ...
-    bodies.py --seed 1 --first 4711 --count 1 --show          one of them, to be read
+    bodies.py --seed 1 --first 4711 --count 1 --show          one of them, for people
 
-A body depends on the seed and its number alone. Each begins as a genuine postback, in JSON or as a form, which one or more
-mutations (the functions with @mutation) change: a field, a claim, the text around it, its bytes. Whatever changes header or
-claims is signed after that, so that it is not the signature that refuses it.
+A body depends on the seed and its number only. Each begins as a genuine postback, in JSON or as a form. One or more mutations
+(the functions with @mutation) change it: a field, a claim, the text around it, its bytes. A changed header or changed claims
+are signed again, so the signature does not decide.
 """
 
 import argparse
@@ -29,11 +29,11 @@ def b64url(data):
 
 
 class Raw(str):
-    """JSON as it is to be spelled, valid or not."""
+    """JSON with its exact spelling, valid or not."""
 
 
 class Case:
-    """A genuine postback, and all that a mutation can get hold of."""
+    """A genuine postback, with all parts that a mutation can change."""
 
     def __init__(self, rng):
         self.rng = rng
@@ -44,7 +44,7 @@ class Case:
         self.header = rng.choice(['{"typ":"JWT","alg":"HS256"}', '{"alg":"HS256"}', ' {"alg": "HS256", "kid": "1"} '])
         self.claims = [['id', self.invoice_id], ['exp', Raw(EXP)]]
         self.claims_text = None           # instead of `claims`
-        self.token = None                 # what becomes of the signed token
+        self.token = None                 # replaces the signed token
         self.tweaks = []                  # functions of header and claims parts: the token's text
         self.members = [
             ['status', 'success'], ['invoice_id', rng.choice(['', '', 'INV-']) + self.invoice_id],
@@ -59,7 +59,7 @@ class Case:
         if rng.random() < 0.5:
             rng.shuffle(self.members)
         self.content_type = 'application/x-www-form-urlencoded' if self.is_form else 'application/json'
-        self.escaping = 0.0 if rng.random() < 0.7 else rng.choice([0.02, 0.3])    # how many characters are escaped for nothing
+        self.escaping = 0.0 if rng.random() < 0.7 else rng.choice([0.02, 0.3])    # share of characters escaped without need
         self.spacing = rng.random() < 0.2
         self.bytes_steps = []             # functions from bytes to bytes
 
@@ -82,7 +82,7 @@ class Case:
     # --- Spelling ---
 
     def string(self, text):
-        """As JSON, some characters escaped that need not be."""
+        """Returns JSON, with some characters escaped without need."""
         if not self.escaping:
             return json.dumps(text, ensure_ascii=False)
         out = []
@@ -265,7 +265,7 @@ def random_number(rng):
 
 
 def random_value(rng, depth=0):
-    """Any JSON, valid but for its numbers at times."""
+    """Returns any JSON, sometimes with invalid numbers."""
     roll = rng.random()
     if depth > 3 or roll < 0.35:
         return rng.choice(VALUES[:26])
@@ -290,7 +290,7 @@ def mutation(function):
 
 @mutation
 def genuine(case, rng):
-    """Nothing but other spellings of the same."""
+    """Changes only the spelling, not the meaning."""
     case.escaping = rng.choice([0, 0.1, 1])
     case.spacing = rng.random() < 0.5
 
@@ -319,7 +319,7 @@ def amount(case, rng):
 
 @mutation
 def number(case, rng):
-    """Numbers that decide nothing, one of them often too big for a double (M13)."""
+    """Numbers that do not affect the verdict, one of them often too big for a double (M13)."""
     values = [random_number(rng) for _ in range(rng.randint(1, 3))]
     if rng.random() < 0.4:
         values.append(rng.choice(['1e400', '-1e999', '1.5e309']))
@@ -391,7 +391,7 @@ def value(case, rng):
 
 @mutation
 def many(case, rng):
-    """Objects and arrays of more elements than jsonb keeps in one stride, their names repeated now and then."""
+    """Objects and arrays with more elements than one stride of jsonb, some with repeated names."""
     count = rng.choice([31, 32, 33, 64, 65, 200])
     names = ['"%s"' % rng.choice(['a', 'b', 'ж', '\\u0061', 'token', 'status',
              'k' * 40]) + '' if rng.random() < 0.1 else '"%s%d"' % ('k' * rng.randint(0, 3), rng.randint(0, 300))
@@ -435,7 +435,7 @@ def bytes_changed(case, rng):
 
 @mutation
 def words(case, rng):
-    """Words of JSON and of forms thrown in where something else begins or ends."""
+    """Words of JSON and of forms, inserted at the borders of other tokens."""
     def change(data):
         text = data.decode('utf-8', 'replace')
         for _ in range(rng.choice([1, 1, 2])):
@@ -448,7 +448,7 @@ def words(case, rng):
 
 @mutation
 def around(case, rng):
-    """White space, and what looks like it, around the body."""
+    """White space and similar characters around the body."""
     pieces = [b' ', b'\t', b'\r\n', b'\n\n'] * 4 + GARBAGE + [b'&', b'{', b'[', b',']
     before, after = (b''.join(rng.choice(pieces) for _ in range(rng.randint(0, 3))) for _ in range(2))
     case.bytes_steps.append(lambda data: before + (b'' if rng.random() < 0.05 else data) + after)
@@ -581,7 +581,7 @@ def secret(case, rng):
 
 @mutation
 def form(case, rng):
-    """What only a form has."""
+    """Features of forms only."""
     if not case.is_form:
         case.is_form, case.content_type = True, rng.choice(['application/x-www-form-urlencoded', None])
         case.members = [m for m in case.members if not isinstance(m[1], Raw) or m[0] == 'amount_crypto']
@@ -608,7 +608,7 @@ def form(case, rng):
 
 @mutation
 def size(case, rng):
-    """Around 1 MiB."""
+    """Sizes around 1 MiB."""
     total = 1048576 + rng.choice([-1, 0, 0, 1, 1, 100])
     filler = rng.choice([b' ', b'x', b'&', b'['])
     case.bytes_steps.append(lambda data: data + filler * (total - len(data)) if rng.random() < 0.7

@@ -40,7 +40,7 @@ EXCEPTION WHEN OTHERS THEN
 END
 $$;
 
--- The body as text; NULL if it is none.
+-- The body as text; NULL if it is not valid text.
 CREATE FUNCTION as_text(body bytea) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     RETURN convert_from(body, 'UTF8');
@@ -49,7 +49,7 @@ EXCEPTION WHEN character_not_in_repertoire THEN
 END
 $$;
 
--- What cc_parse_postback says: the payload, or the reason why there is none.
+-- The result of cc_parse_postback: the payload, or the reason why there is none.
 CREATE FUNCTION parsed(body bytea, content_type text, OUT payload jsonb, OUT error text) LANGUAGE plpgsql AS $$
 BEGIN
     payload := cc_parse_postback(body, content_type);
@@ -75,8 +75,8 @@ CREATE FUNCTION differing_columns(a verdict, b verdict) RETURNS text[] LANGUAGE 
         CASE WHEN a.payload IS DISTINCT FROM b.payload THEN 'payload' END], NULL)
 $$;
 
--- What the two say; `problem` is NULL where they agree. The extension is asked for bytes, and for text where it is text, and
--- cc_parse_postback as well.
+-- Both verdicts; `problem` is NULL if they agree. Calls the extension with bytes, with text if the body is text, and
+-- cc_parse_postback too.
 CREATE FUNCTION compare(body bytea, content_type text, secret text, at timestamptz, leeway interval,
                         OUT reason text, OUT problem text) LANGUAGE plpgsql AS $$
 DECLARE
@@ -108,7 +108,7 @@ BEGIN
 END
 $$;
 
--- The smallest body about which they disagree in the same words: pieces are taken out while that holds.
+-- The smallest body with the same `problem`: removes pieces as long as it stays the same.
 CREATE FUNCTION smallest(body bytea, content_type text, secret text, at timestamptz, leeway interval, wanted text) RETURNS bytea
     LANGUAGE plpgsql AS $$
 DECLARE
@@ -138,14 +138,14 @@ END
 $$;
 
 --------------------------------------------------------------------------------------------------------------------------
--- What was compared
+-- The totals
 --------------------------------------------------------------------------------------------------------------------------
 
 CREATE TABLE body (n bigint, kind text, body bytea, content_type text, secret text, at timestamptz, leeway interval);
 CREATE TABLE tally (kind text, reason text, bodies bigint);
 CREATE TABLE disagreement (LIKE body, problem text);
 
--- The bodies that lie in `body`, added to tally and disagreement. A session has its own temporary table of that name.
+-- Adds the bodies of `body` to tally and disagreement. Each session has its own temporary table of that name.
 CREATE PROCEDURE judge_bodies() LANGUAGE plpgsql AS $$
 BEGIN
     CREATE TEMPORARY TABLE judged ON COMMIT DROP AS
@@ -160,7 +160,7 @@ CREATE FUNCTION vector_body(v jsonb) RETURNS bytea LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(convert_to(v ->> 'body', 'UTF8'), decode(v ->> 'body_b64', 'base64'))
 $$;
 
--- A vector's expectation (test/vectors/README.md) against the second opinion. NULL if it is met.
+-- Compares a vector's expectation (test/vectors/README.md) with the second opinion. NULL if they agree.
 CREATE FUNCTION judge_vector(v jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     expect CONSTANT jsonb := v -> 'expect';

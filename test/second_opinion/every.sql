@@ -1,4 +1,4 @@
--- Not at random: every short sequence of the pieces that a parser trips over. :more is 0, or 1 for sequences longer by one.
+-- Every short sequence of pieces that are difficult for a parser, none random. :more is 0, or 1 for sequences longer by one.
 SET search_path = second_opinion, public;
 SET timezone = 'UTC';
 
@@ -12,7 +12,7 @@ CREATE TEMPORARY TABLE body (LIKE second_opinion.body);
 INSERT INTO body (kind, body, content_type, secret, at, leeway)
 SELECT kind, convert_to(body, 'LATIN1'), content_type, 's3cret', '2026-01-27 10:23:20Z', '0' FROM (
     SELECT 'every number', '{"x":' || s || '}', 'application/json' FROM sequences('{0,1,-,+,.,e,E}', 4 + :more) AS s
-    UNION ALL           -- beside one that no double holds (M13)
+    UNION ALL           -- beside a number that is too big for a double (M13)
     SELECT 'every number by a large one', '{"y":1e400,"x":' || s || '}', 'application/json'
       FROM sequences('{0,1,-,+,.,e}', 5 + :more) AS s
     UNION ALL

@@ -1,5 +1,5 @@
--- Would the bodies notice? Each rule of verifier.sql broken, one at a time: on some body the extension must then disagree.
--- For `run --planted`. The table body holds the dose; bodies about which the two disagree anyway are taken out first.
+-- Breaks each rule of verifier.sql, one at a time: then the extension must disagree about some body. For `run --planted`. The
+-- table body has the dose. Bodies about which the two disagree without a broken rule are deleted first.
 SET search_path = second_opinion, public;
 SET timezone = 'UTC';
 

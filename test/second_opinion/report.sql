@@ -1,4 +1,4 @@
--- Sums up what run has left in the tables: one test a vector and side, one a trap, one a kind of bodies, one a reason.
+-- Reports the results of run: one test per vector and side, per trap, per kind of bodies, and per reason.
 SET search_path = second_opinion, public;
 SET timezone = 'UTC';
 
@@ -10,7 +10,7 @@ INSERT INTO result
 SELECT 4, 'bodies: ' || kind,
        (SELECT format('%s of %s bodies', count(*), sum) FROM disagreement AS d WHERE d.kind = t.kind HAVING count(*) > 0)
   FROM (SELECT kind, sum(bodies) FROM tally GROUP BY kind) AS t;
--- A dose that never comes to a reason says nothing about it.
+-- A dose that never gets a reason does not test it.
 INSERT INTO result
 SELECT 5, 'bodies come to ' || reason,
        CASE WHEN NOT EXISTS (SELECT FROM tally AS t WHERE t.reason = r.reason) THEN 'none does' END
@@ -23,7 +23,7 @@ INSERT INTO result SELECT 6, 'no ERROR but the caller''s', string_agg(DISTINCT r
 SELECT rpad(reason, 26) || lpad(sum(bodies)::text, 9) || ' bodies' FROM tally GROUP BY reason ORDER BY sum(bodies) DESC;
 SELECT format('not ok - %s: %s', name, problem) FROM result WHERE problem IS NOT NULL ORDER BY part, name;
 
--- The columns that differ follow from the two words, mostly. Of each pair of words the shortest body, made shorter.
+-- The two reasons mostly determine the columns that differ. So this shows the shortest body for each pair, made shorter.
 SELECT format(E'\n%s bodies: %s\n  the shortest: %s%s', bodies, problem, kind,
               ': bodies.py --show --seed ' || :'seed' || ' --first ' || n),
        format(E'  made shorter: %s\n  SELECT * FROM cc_verify_postback(%L::bytea, %L, %L, %L, %L);', encode(shortened, 'escape'),

@@ -1,12 +1,12 @@
--- What hand-written SQL gets wrong. Each line shows that it does, and that neither the second opinion nor the extension does.
--- A trap that no longer holds in a newer PostgreSQL is a failure too: then the list is out of date.
+-- Mistakes of hand-written SQL. Each line shows the mistake, and that the second opinion and the extension do not make it.
+-- If a newer PostgreSQL has no such trap, the test fails too, because the list is then outdated.
 SET search_path = second_opinion, public;
 SET timezone = 'UTC';
 
 CREATE TABLE trap (name text, problem text);
 
 --------------------------------------------------------------------------------------------------------------------------
--- Whole verifications: naive() is what one writes in an hour
+-- Whole verifications: naive() is the code of an hour
 --------------------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION naive_base64url(part text) RETURNS bytea LANGUAGE sql AS $$
@@ -29,7 +29,7 @@ BEGIN
     IF (sent ->> 'amount_crypto')::numeric < 0 THEN RETURN 'invalid_amount'; END IF;
     RETURN 'verified';
 EXCEPTION WHEN OTHERS THEN
-    RETURN 'error ' || SQLSTATE;        -- it has no such clause, of course; this is what the proxy would see
+    RETURN 'error ' || SQLSTATE;        -- naive SQL has no such clause; this stands for the error that the proxy gets
 END
 $$;
 

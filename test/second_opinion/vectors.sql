@@ -1,5 +1,5 @@
--- Every vector, and every case that the bodies have found (found.jsonl, in the same format): the second opinion says what it
--- expects, and the extension says the same as the second opinion.
+-- Every vector, and every case that the bodies have found (found.jsonl, in the same format). The second opinion gives the expected
+-- verdict, and the extension agrees with it.
 SET search_path = second_opinion, public;
 SET timezone = 'UTC';
 CREATE TEMPORARY TABLE line (suite text DEFAULT current_setting('vectors.suite'), value text);
@@ -22,7 +22,7 @@ SELECT suite, v ->> 'name' AS name, judge_vector(v) AS wrong,
                 (v ->> 'leeway')::interval)).problem
   FROM (SELECT suite, value::jsonb AS v FROM line) AS vector;
 
--- What the extension signs itself is genuine, now.
+-- The extension's own sample is genuine at this time.
 INSERT INTO vector
 SELECT 'sample', format('%s, %s', content_type, left(secret, 9)),
        nullif(word(opinion(convert_to(body, 'UTF8'), content_type, secret, statement_timestamp(), '0')), 'verified'),

@@ -1,8 +1,8 @@
--- A second opinion: the contract's verification in SQL alone (PL/pgSQL, and pgcrypto for HMAC-SHA256).
+-- A second opinion: the contract's verification in SQL only (PL/pgSQL, and pgcrypto for HMAC-SHA256).
 --
--- Written to be read beside the contract: verify() below follows its table of reasons from top to bottom. None of the
--- extension's code is used, and nothing here is made for production: it is slow, and it compares signatures with =, which
--- takes no constant time. PostgreSQL's json reads the syntax; what it lets pass and the contract does not is checked here.
+-- Read it beside the contract: verify() below follows its table of reasons from top to bottom. It uses no code of the extension.
+-- It is not for production: it is slow, and it compares signatures with =, which does not take constant time. PostgreSQL's json
+-- checks the syntax. The code here refuses input that json accepts and the contract does not.
 --
 -- Needs a UTF8 database. The schema second_opinion has to be in search_path when verify() is called.
 
@@ -23,11 +23,11 @@ CREATE TYPE verdict AS (
     payload          jsonb
 );
 
--- A member of the body: kind is json_typeof's word, value the text of a string or number. In a form all are strings.
+-- A member of the body: kind is the result of json_typeof, value the text of a string or number. In a form all are strings.
 CREATE TYPE member AS (name text, kind text, value text);
 
 --------------------------------------------------------------------------------------------------------------------------
--- White space: space, tab, CR, LF. SQL's own trim() removes blanks alone, and \s of a regular expression more than these.
+-- White space: space, tab, CR, LF. SQL's own trim() removes only blanks, and \s of a regular expression matches more than these.
 --------------------------------------------------------------------------------------------------------------------------
 
 CREATE FUNCTION strip(value text) RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT btrim(value, E' \t\r\n') $$;
@@ -39,7 +39,7 @@ CREATE FUNCTION without_prefix(id text) RETURNS text LANGUAGE sql IMMUTABLE AS $
 $$;
 
 --------------------------------------------------------------------------------------------------------------------------
--- Numbers as JSON spells them. A cast to numeric takes NaN, +1, .5 and 1_000 as well, and fails on 1e99999999999.
+-- Numbers as JSON spells them. A cast to numeric accepts NaN, +1, .5 and 1_000 too, and fails on 1e99999999999.
 --------------------------------------------------------------------------------------------------------------------------
 
 -- digits * 10^exponent, negative or not. `digits` has no zero at either end; it is empty for 0, which is never negative.
@@ -52,7 +52,7 @@ CREATE TYPE number AS (
     spelled_decimals bigint     -- 1.50 has two, 1.50e-3 five
 );
 
--- NULL if `spelled` is no JSON number.
+-- NULL if `spelled` is not a JSON number.
 CREATE FUNCTION read_number(spelled text) RETURNS number LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     part     CONSTANT text[] := regexp_match(spelled, '^(-?)(0|[1-9][0-9]*)(?:\.([0-9]+))?(?:[eE]([+-]?)([0-9]+))?$');
@@ -81,8 +81,8 @@ CREATE FUNCTION value_of(n number) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
     SELECT ((CASE WHEN n.negative THEN '-' ELSE '' END) || '0' || n.digits || 'e' || n.exponent)::numeric
 $$;
 
--- Seconds in microseconds, rounded up: `at` and leeway are whole microseconds, so that t >= exp means t >= exp rounded up.
--- Beyond 10^18 seconds it does not matter how far.
+-- Seconds in microseconds, rounded up: `at` and leeway are whole microseconds, so t >= exp means t >= exp rounded up.
+-- All numbers beyond 10^18 seconds become infinite.
 CREATE FUNCTION microseconds(n number) RETURNS numeric LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     keep  CONSTANT bigint := length(n.digits) + n.exponent + 6;     -- so many digits make whole microseconds
@@ -96,7 +96,7 @@ END
 $$;
 
 -- An interval's days count 24 hours and its months 30 days. (extract(epoch …) makes a year 365.25 days; timestamptz +
--- interval looks at the session's time zone.)
+-- interval depends on the session's time zone.)
 CREATE FUNCTION microseconds(i interval) RETURNS numeric LANGUAGE sql IMMUTABLE AS $$
     SELECT 1000000 * (extract(second FROM i) + 60 * extract(minute FROM i) + 3600 * extract(hour FROM i)
                       + 86400 * (extract(day FROM i) + 30 * (extract(month FROM i) + 12 * extract(year FROM i))))
@@ -112,8 +112,8 @@ $$;
 -- JSON
 --------------------------------------------------------------------------------------------------------------------------
 
--- Is JSON nested deeper than 64? Of text that is no JSON the answer means nothing. (PostgreSQL's parser recurses, and ends
--- with an ERROR where the stack does; so this is asked first.)
+-- Whether JSON is nested deeper than 64. For other text the result means nothing. (PostgreSQL's parser recurses, and raises an
+-- ERROR at the end of the stack; so this check comes first.)
 CREATE FUNCTION too_deep(t text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     brackets text;
@@ -121,7 +121,7 @@ BEGIN
     IF length(t) - length(translate(t, '[{', '')) <= 64 THEN RETURN false; END IF;
     brackets := regexp_replace(t, '"(?:[^"\\]|\\.)*"', '', 'g');
     brackets := regexp_replace(brackets, '[^][{}]+', '', 'g');
-    FOR peeled IN 1 .. 64 LOOP      -- the innermost pairs, 64 times; what is left then lies deeper, or was never closed
+    FOR peeled IN 1 .. 64 LOOP      -- removes the innermost pairs, 64 times; the rest is deeper, or not closed
         EXIT WHEN brackets = '';
         brackets := regexp_replace(brackets, '\[\]|\{\}', '', 'g');
     END LOOP;
@@ -140,7 +140,7 @@ BEGIN
     IF too_deep(t) THEN RETURN NULL; END IF;
     j := t::json;                               -- malformed, or a BOM
     IF json_typeof(j) <> 'object' THEN RETURN NULL; END IF;
-    -- json, unlike jsonb, does not look at what \u stands for. An escaped backslash is no beginning of anything.
+    -- json, unlike jsonb, does not check the code point of \u. An escaped backslash begins no escape.
     IF strpos(t, '\u') > 0 THEN
         escapes := replace(t, '\\', '.');
         IF escapes ~ '\\u0000' THEN RETURN NULL; END IF;
@@ -153,7 +153,7 @@ EXCEPTION
 END
 $$;
 
--- A number that decides nothing: exact up to 400 integer digits and 400 decimals, as spelled, beyond that a string.
+-- A number that does not affect the verdict: exact up to 400 integer digits and 400 decimals, as spelled, beyond that a string.
 CREATE FUNCTION kept_number(spelled text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     n CONSTANT number := read_number(spelled);
@@ -177,7 +177,8 @@ $$;
 -- Forms
 --------------------------------------------------------------------------------------------------------------------------
 
--- A name or value, one character a byte, decoded. An error if it cannot be. (+ comes before %, or %2B would become a blank.)
+-- Decodes a name or value, one character a byte. Raises an error if that is impossible. (+ comes before %, or %2B would become a
+-- blank.)
 CREATE FUNCTION decode_part(part text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF part !~ '[%\x80-\xff]' THEN RETURN replace(part, '+', ' '); END IF;
@@ -213,7 +214,7 @@ $$;
 
 CREATE FUNCTION read_content_type(header text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
-    -- In the C collation, which folds ASCII alone: elsewhere the Kelvin sign is a k.
+    -- The C collation folds only ASCII: elsewhere the Kelvin sign is a k.
     folded     CONSTANT text := lower(strip(coalesce(header, '')) COLLATE "C");
     media_type CONSTANT text := strip(split_part(folded, ';', 1));
     charset    text;
@@ -238,8 +239,8 @@ $$;
 -- The token's parts
 --------------------------------------------------------------------------------------------------------------------------
 
--- Canonical base64url without padding, or NULL. (decode() skips white space, takes trailing bits of any value, and ends with
--- an ERROR where padding is missing.)
+-- Canonical base64url without padding, or NULL. (decode() skips white space, accepts trailing bits of any value, and raises an
+-- ERROR if padding is missing.)
 CREATE FUNCTION decode_base64url(part text) RETURNS bytea LANGUAGE plpgsql IMMUTABLE AS $$
 DECLARE
     bytes bytea;
@@ -272,7 +273,7 @@ DECLARE
     format     text;
     j          json;            -- of a JSON body
     members    member[];        -- of either
-    kinds      jsonb;           -- of the six fields that are there
+    kinds      jsonb;           -- of those of the six fields that are present
     texts      jsonb;
     name       text;
     value      text;
@@ -287,7 +288,7 @@ DECLARE
     now        numeric;
     claim      json;
 BEGIN
-    -- The caller's mistakes. A NULL secret would make the comparison of signatures NULL, and NOT NULL is not true.
+    -- Errors of the caller. A NULL secret would make the comparison of signatures NULL, and NOT NULL is not true.
     IF secret IS NULL OR secret = '' THEN
         RAISE invalid_parameter_value USING MESSAGE = 'secret must not be null or empty';
     ELSIF at IS NULL OR NOT isfinite(at) THEN
@@ -325,7 +326,7 @@ BEGIN
         v.reason := 'duplicate_field'; RETURN v;
     END IF;
     SELECT coalesce(jsonb_object_agg(m.name, m.kind), '{}'), coalesce(jsonb_object_agg(m.name, m.value), '{}') INTO kinds, texts
-      FROM unnest(members) AS m WHERE m.name = ANY (six) AND m.kind <> 'null';      -- null is as good as absent
+      FROM unnest(members) AS m WHERE m.name = ANY (six) AND m.kind <> 'null';      -- null counts as absent
 
     IF NOT kinds ? 'invoice_id'
        OR kinds ->> 'invoice_id' = 'string' AND strip(without_prefix(texts ->> 'invoice_id')) = '' THEN
