@@ -114,7 +114,7 @@ def build_unit(name):
     """Builds one test of test/unit. The test of a header without a source file does not need the core."""
     pathlib.Path("build/mutation/unit").unlink(missing_ok=True)
     without_core = ["CORE="] if name in ("rules", "reason", "columns") else []
-    return run("make", "-C", "test/unit", "--silent", f"BUILD={BUILD}", f"CXXFLAGS={UNIT_FLAGS}", f"TESTS={name}_test.cpp", *without_core,
+    return run("make", "-C", "test/unit", "--silent", f"BUILD={BUILD}", f"CXXFLAGS={UNIT_FLAGS}", f"TESTS={name}", *without_core,
                f"{BUILD}/unit")
 
 
