@@ -34,7 +34,7 @@ def for_row(database, row, order, invoice, new_key):
 
 
 def decline(row):
-    return Remedy("decline", (f"UPDATE cc_inbox SET state = 'duplicate'\n WHERE id = {row.id};",))
+    return Remedy("decline", (f"UPDATE cc_inbox SET state = 'duplicate'\n WHERE id = {row.id} AND state = 'conflict';",))
 
 
 def accept(row, reassign=False):

@@ -213,7 +213,7 @@ BEGIN
                   WHERE u.failed > 0
                  UNION ALL
                  SELECT 6, format('conflict: %s, the first is %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, '
-                                  'if the postback is right, SELECT @.cc_accept(%2$s), else UPDATE @.cc_inbox SET state = ''duplicate'' WHERE id = %2$s',
+                                  'if the postback is right, SELECT @.cc_accept(%2$s), else UPDATE @.cc_inbox SET state = ''duplicate'' WHERE id = %2$s AND state = ''conflict''',
                                   u.conflicts, u.first_conflict)
                   WHERE u.conflicts > 0
                  UNION ALL

@@ -238,7 +238,7 @@ Oid TableIn(Oid schema, const char* name) {
   const Oid table = get_relname_relid(name, schema);
   if (!OidIsValid(table))
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_TABLE), errmsg("table \"%s\" does not exist", name),
-                    errhint("Run SELECT cc_setup() to create it."), errwithoutinput()));
+                    errhint("Run SELECT cc_setup() to create it.")));
   return table;
 }
 

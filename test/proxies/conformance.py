@@ -549,11 +549,11 @@ def _(p):
 def _(p):
     stop, enough = threading.Event(), threading.Semaphore(0)
     bodies = [(name := invoice(), sample(name)) for _ in range(250)]
-    todo, received, refused_once = iter(bodies), [], threading.Event()
+    unsent, received, refused_once = iter(bodies), [], threading.Event()
     back = threading.Event()
 
     def deliver():
-        for name, body in todo:
+        for name, body in unsent:
             answer = p.post(body)
             if answer.status == 200:
                 received.append(name)
@@ -592,26 +592,15 @@ def killed():
     start()
 
 
-@case("killed while idle: 503", killed)
-def _(p):
-    for _ in range(2):
-        p.check_unavailable(p.post(b"{}"))
+for what, trouble in (("killed while idle: 503", killed), ("down: 503 within 5 seconds", stopped)):
+    @case(what, trouble)
+    def _(p):
+        for _ in range(2):
+            p.check_unavailable(p.post(b"{}"))
 
-
-@case("… and back")
-def _(p):
-    p.until_received()
-
-
-@case("down: 503 within 5 seconds", stopped)
-def _(p):
-    for _ in range(2):
-        p.check_unavailable(p.post(b"{}"))
-
-
-@case("… and back")
-def _(p):
-    p.until_received()
+    @case("… and back")
+    def _(p):
+        p.until_received()
 
 
 @contextlib.contextmanager

@@ -141,6 +141,21 @@ SELECT cc_apply();
 SELECT state, count(*), (SELECT count(*) FROM cc_invoice WHERE amount_crypto = 2) AS invoices FROM cc_inbox GROUP BY 1;
 RESET ROLE;
 
+-- A function of the merchant's in an index does not get the caller's search_path
+SET ROLE regress_shop;
+CREATE FUNCTION path_of(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    ASSERT pg_catalog.current_setting('search_path') NOT LIKE 'pg\_temp%', 'it is the caller''s';
+    RETURN $1;
+END $$;
+CREATE INDEX by_path ON cc_invoice (path_of(order_id));
+SET search_path = pg_temp, public;
+INSERT INTO public.cc_inbox (body) VALUES (public.sample('PATH')) RETURNING state, error;
+RESET search_path;
+DROP INDEX by_path;
+DROP FUNCTION path_of;
+RESET ROLE;
+
 DROP VIEW states;
 DROP PROCEDURE deliver_variants;
 DROP TABLE variant;

@@ -62,7 +62,7 @@ wait_for_lock($node, 1);
 ask($one, 'COMMIT;');
 is(ask($two, ''), 'conflict', 'a postback is judged by what a person has just written');
 
-# --- What another session has in hand is left alone: by cc_reverify, and by a second person who accepts ---
+# --- cc_reverify and a second cc_accept leave rows alone that another session has locked ---
 
 $node->safe_psql('postgres', q{SELECT deliver(body(token('AGAIN', 1, 'later'), '{"invoice_id": "AGAIN"}'));
 	UPDATE cc_project SET secret = 'later' WHERE name = 'default'});
