@@ -82,7 +82,7 @@ pictures: docs/overview.svg docs/overview.ru.svg
 docs/overview%svg: docs/overview%dot
 	dot -Tsvg $< > $@
 
-# What PGXN takes: what is committed, the SQL, and META.json made from the control file.
+# The archive for PGXN: the committed files, the SQL, and META.json made from the control file.
 EXTCOMMENT = $(shell sed -n "s/^comment = '\(.*\)'/\1/p" $(EXTENSION).control)
 DIST       = $(EXTENSION)-$(EXTVERSION)
 .PHONY: dist

@@ -147,7 +147,7 @@ class Runner:
         if not line.state.startswith(fault.order) or not matches(line.inbox, fault.inbox):
             return wrong(line, f"{', '.join(fault.inbox) or '-'}; {fault.order}")
         if sum(answer.status in (200, None) for answer in answers) != sum(word in ACCEPTED for word in line.inbox):
-            return wrong(line, "200 for what is verified, and a refusal for the rest")
+            return wrong(line, "200 for a verified postback, and a refusal for others")
         return line
 
     def again(self, step, order):

@@ -111,15 +111,15 @@ class Service:
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument(
-        "--postback-url", required=True, type=sending.http_url, metavar="URL", help="where the shop takes postbacks"
+        "--postback-url", required=True, type=sending.http_url, metavar="URL", help="URL where the shop receives postbacks"
     )
     parser.add_argument("--secret", metavar="KEY", help="the project's SECRET KEY; better in the variable CC_SECRET")
-    parser.add_argument("--api-key", metavar="KEY", help="what the shop's Authorization must have (made anew)")
+    parser.add_argument("--api-key", metavar="KEY", help="API KEY that the shop must send in Authorization (default: a new one)")
     parser.add_argument("--shop-id", metavar="ID", default="SANDBOXSHOP", help="(%(default)s)")
     parser.add_argument("--format", choices=postbacks.CONTENT_TYPES, default="json", help="of the postbacks (%(default)s)")
-    parser.add_argument("--pace", type=float, default=5, metavar="SECONDS", help="how long late and slow take (%(default)s)")
+    parser.add_argument("--pace", type=float, default=5, metavar="SECONDS", help="delay of the faults late and slow (%(default)s)")
     parser.add_argument("--test-mode", action="store_true", help="new invoices are tests, as in a new project")
-    parser.add_argument("--insecure", action="store_true", help="take any certificate of the shop's")
+    parser.add_argument("--insecure", action="store_true", help="accept any certificate of the shop")
     parser.add_argument("--host", default="127.0.0.1", help="(%(default)s)")
     parser.add_argument("--port", type=int, default=8200, help="(%(default)s)")
     once = parser.add_argument_group("one fault, without serving anything")

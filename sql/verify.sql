@@ -4,7 +4,7 @@
 
 -- Each function takes the body as text, which PostgreSQL knows to be valid UTF-8, or as bytea, which is checked.
 -- A NULL or empty secret is the caller's error (22023), and so are a NULL or infinite time and a negative leeway.
--- No body raises an error, whatever bytes it holds: the reason shows what is wrong with it.
+-- No body raises an error, whatever bytes it contains: `reason` names the fault.
 -- The token is a JWS in compact serialization (RFC 7515) with claims (RFC 7519), signed HS256 (RFC 7518).
 
 CREATE OR REPLACE FUNCTION @extschema@.cc_verify_postback(body text, content_type text, secret text) RETURNS @extschema@.cc_postback

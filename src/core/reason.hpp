@@ -35,7 +35,7 @@ enum class Reason : std::uint8_t {
   kCount
 };
 
-/// `message` is for outsiders: short, ASCII, without a character that JSON escapes. It never says what is wrong with a token.
+/// `message` is for outsiders: short, ASCII, without a character that JSON escapes. It never names the fault of a token.
 struct HttpAnswer {
   int status;
   std::string_view message;

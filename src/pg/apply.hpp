@@ -16,7 +16,7 @@ bool ReadInboxRow(Oid schema, std::int64_t id, InboxRow& row);
 /// Writes the columns that Settle fills in. If Settle removed the body, the body of the stored row is removed as well.
 void WriteInboxRow(Oid schema, const InboxRow& row);
 
-/// Raises 0A000 unless the transaction is READ COMMITTED: what is settled now may be newer than another snapshot.
+/// Raises 0A000 unless the transaction is READ COMMITTED: rows settled now may be newer than another snapshot.
 void RequireReadCommitted();
 
 /// Returns the bigint[] in the first column of the first row; nullptr if it is NULL.

@@ -81,7 +81,7 @@ bool IsNegativeOrInfinite(const Interval& interval) {
   return DatumGetBool(DirectFunctionCall2(interval_lt, IntervalPGetDatum(&interval), IntervalPGetDatum(&zero)));
 }
 
-// Returns what is wrong with the project itself; nullptr if nothing is. The text contains no secret.
+// Returns the fault of the project itself, or nullptr. The text contains no secret.
 const char* ProblemOf(const ProjectRow& row) {
   const std::string_view name = TextOrEmpty(row, ProjectColumn::kName);
   const std::string_view secret = TextOrEmpty(row, ProjectColumn::kSecret);

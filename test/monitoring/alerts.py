@@ -68,7 +68,7 @@ def fault(alert, make, fix, label="default"):
     if fires:
         seen.add(alert)
         summary = next(a["annotations"]["summary"] for a in ask("alerts")["alerts"] if a["labels"]["alertname"] == alert)
-        check("<no value>" not in summary and (label in ("", "both") or label in summary), f"{alert} says what it is about", summary)
+        check("<no value>" not in summary and (label in ("", "both") or label in summary), f"{alert} names its subject", summary)
         for number, expression in enumerate(dashboard):
             if number not in shown and ask("query", query=expression)["result"]:
                 shown.add(number)
@@ -84,7 +84,7 @@ shown = set()
 
 check(until(lambda: ask("query", query="sql_cc_health")["result"] != []), "the exporter delivers")
 check(until(lambda: all(t["health"] == "up" for t in ask("targets")["activeTargets"])), "Prometheus reads it")
-check(until(lambda: not firing()), "what is right fires nothing", firing())
+check(until(lambda: not firing()), "no fault fires nothing", firing())
 
 # The monitoring role can read health only
 for statement in ("SELECT body FROM cc_inbox", "SELECT secret FROM cc_project", "SELECT * FROM cc_invoice",

@@ -61,7 +61,7 @@ def read_mutants():
             elif kind == "also" and current:
                 current.tests = list(dict.fromkeys(rest.split() + current.tests))
             elif line and kind != "#":
-                sys.exit(f"{listing.name}:{number}: what is this: {line}")
+                sys.exit(f"{listing.name}:{number}: unknown line: {line}")
     return mutants
 
 

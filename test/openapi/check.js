@@ -1,5 +1,5 @@
 // docs/openapi.yaml is OpenAPI 3.1, docs/postback.schema.json is JSON Schema 2020-12, and the vectors agree with them: what
-// verifies matches, and what is refused for its fields does not. Started by test/openapi/run.
+// verifies matches, and a postback rejected for its fields does not. Started by test/openapi/run.
 import { readFileSync, readdirSync } from "node:fs";
 import { Validator } from "@seriousme/openapi-schema-validator";
 import Ajv2020 from "ajv/dist/2020.js";

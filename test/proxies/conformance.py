@@ -352,7 +352,7 @@ def _(p):
     assert [row.state for row in newest(3)] == ["rejected", "applied", "applied"], newest(3)
 
 
-@case("Content-Type to the letter, or none")
+@case("Content-Type unchanged, or none")
 def _(p):
     for kind in ("Application/JSON", 'application/json;charset="utf-8" ; x=1', "application/cloudevents+json",
         "application/json; charset=latin1", "x"):

@@ -120,7 +120,7 @@ def _():
     assert create(add_fields={"available_currencies": ["TON", "BTC"]})["currency"]["fullcode"] == "TON"
 
 
-@case("create: what is missing or wrong")
+@case("create: missing and wrong members")
 def _():
     refused("shop_id is required", "create", amount=1)
     refused("Shop is not found", "create", shop_id="other", amount=1)

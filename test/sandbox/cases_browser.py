@@ -76,7 +76,7 @@ def _():
         page.wait(lambda: words in page.text("#summary"), f"{name}: {words}")
 
 
-@case("what is stuck is fixed by a button: the trigger repaired, and cc_apply")
+@case("a failed postback is fixed by a button: it fixes the trigger and calls cc_apply")
 def _():
     order, page, database = press("broken_trigger")
     page.wait(lambda: page.inbox() == ["failed"], "failed")
@@ -96,7 +96,7 @@ REMEDIES = (
 )
 
 
-@case("what is stuck comes with the command that settles it, and its button settles it")
+@case("a stuck postback comes with the command that settles it, and its button settles it")
 def _():
     _, database, page = world()
     for name, statement, state in REMEDIES:

@@ -171,7 +171,7 @@ def _():
         assert agree(day, books)
 
 
-@case("nothing waits, nothing is overdue, and what is still refused is what nobody could trust")
+@case("nothing waits, nothing is overdue, and only forged postbacks are still rejected")
 def _():
     day = the_day()
     database = day.database

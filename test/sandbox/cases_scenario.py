@@ -23,7 +23,7 @@ def run(*options, **environment):
     )
 
 
-@case("every fault becomes what it must")
+@case("every fault has its expected result")
 def _():
     done = run("--scenario", "every-fault", CC_SCENARIO=Path("sandbox/scenarios/every-fault").read_text())
     print(done.stdout.rpartition("\n\n")[0], flush=True)  # without its totals, which script/test would add up
@@ -74,7 +74,7 @@ def _():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@case("matches: any order, and a star for whatever was accepted")
+@case("matches: any order, and a star for any accepted postback")
 def _():
     assert matches(["duplicate", "applied"], ("applied", "duplicate")) and matches(["applied", "conflict"], ("applied", "*"))
     assert not matches(["applied"], ("applied", "*")) and not matches(["applied", "bad_signature"], ("applied", "*"))

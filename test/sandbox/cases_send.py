@@ -29,7 +29,7 @@ def newest():
     return database.row("SELECT state, reason, body FROM cc_inbox ORDER BY id DESC LIMIT 1")
 
 
-@case("honest: the secret from cc_project or from CC_SECRET, JSON and form; it says what it leaves behind")
+@case("honest: the secret from cc_project or from CC_SECRET, JSON and form; it names the row that stays")
 def _():
     for options in ((), ("--secret",), ("--format", "form")):
         run = send("--order", "SENT-1", "--amount", "12.25", *options)
@@ -72,7 +72,7 @@ def _():
     assert run.returncode == 2 and "form" in run.stderr
 
 
-@case("what is wrong is said in a line")
+@case("a wrong option is reported in one line")
 def _():
     for options, words in (
         (("--project", "nobody"), "no project nobody"),

@@ -1,4 +1,4 @@
-"""Collects the cases of a part: each is a function under @case("what is true")."""
+"""Collects the cases of a part: each is a function under @case("the expected fact")."""
 
 
 class Cases(list):

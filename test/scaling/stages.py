@@ -210,7 +210,7 @@ def down():
     everything = dict.fromkeys(PROJECTS, 200)
     check("a proxy works by way of the router", answers("UP"), everything)
     subprocess.run(["pg_ctl", "stop", "--silent", "--mode=immediate", "--pgdata", data], check=True)
-    check("a shard down is 503 for its projects alone", answers("DOWN"), by_shard("shard1"))
+    check("a shard that is down is 503 for its projects only", answers("DOWN"), by_shard("shard1"))
     check("also for the next postback", answers("DOWN"), by_shard("shard1"))
     health = rows("router", "SELECT shard, problem FROM cc_health()", user="operator")
     silent = {name_of(shard) for shard, problem in health if (problem or "").startswith("shard: no answer: ")}
@@ -227,7 +227,7 @@ def down():
 
     run("shard0", "ALTER DATABASE shop CONNECTION LIMIT 0",
         "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity WHERE usename = 'postback_router'")
-    check("so it is for one that is closed", answers("SHUT"), by_shard("shard0"))
+    check("a closed shard is 503 for its projects only", answers("SHUT"), by_shard("shard0"))
     run("shard0", "ALTER DATABASE shop CONNECTION LIMIT -1")
     check("until it is open", answers("SHUT"), everything)
     check("and once", [firings(SHARDS)[project, "SHUT"] for project in PROJECTS], [1] * len(PROJECTS))
@@ -339,7 +339,7 @@ def after_split():
     answered = collections.Counter(map(tuple, load["answered"]))
     print(f"# {len(answered)} answered with 200, {sum(load['errors'].values())} errors")
 
-    check("whatever was answered was 200", load["wrong"], [])
+    check("every answer was 200", load["wrong"], [])
     number = partitions(PROJECTS + DEFERRED, 4)
     check("errors came", sum(load["errors"].values()) > 0)
     check("only for the projects of the shard that was split", {p for p in load["errors"] if number[p] & 1 != partition & 1}, set())

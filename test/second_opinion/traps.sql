@@ -50,7 +50,7 @@ $$;
 CREATE TEMPORARY TABLE whole (name text, body text, secret text, naive text, verdict text);
 INSERT INTO whole
 SELECT v.* FROM (SELECT signed(:'claims')) AS genuine (token), LATERAL (VALUES
-    ('none: what is genuine is verified', body(token), 's3cret', 'verified', 'verified'),
+    ('none: a genuine postback is verified', body(token), 's3cret', 'verified', 'verified'),
     ('a NULL secret makes the comparison NULL, which is not true, and anything verifies', body('e30.e30.eA'), NULL, 'verified',
      'error 22023'),
     ('an empty secret is a key that everybody knows', body(signed(:'claims', '')), '', 'verified', 'error 22023'),

@@ -1,4 +1,4 @@
--- Corners of settling: what counts as the same content, as a proof, as another price; which columns an UPDATE names; what is locked.
+-- Corners of settling: the same content, proofs, another price, the columns of an UPDATE, locks.
 \ir test/sql/shared/begin.sql
 INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret'), ('second', 'other');
 CREATE FUNCTION body(invoice text, fields jsonb DEFAULT '{}', n integer DEFAULT 0, secret text DEFAULT 's3cret')
@@ -104,7 +104,7 @@ CREATE TRIGGER trouble BEFORE INSERT ON cc_invoice FOR EACH ROW EXECUTE FUNCTION
 SELECT left(deliver(body('LONG', '{"order_id": "LONG"}')), 20) AS long;
 SELECT octet_length(error) FROM cc_inbox ORDER BY id DESC LIMIT 1;
 
--- Of what is too long the beginning is kept, cut between characters
+-- Of a long text the beginning is kept, cut between characters
 INSERT INTO cc_inbox (body) VALUES ('x' || repeat('é', 600000)) RETURNING reason, octet_length(body), length(body);
 INSERT INTO cc_inbox (body, content_type, project) VALUES ('{}', repeat('é', 300), repeat('é', 300))
 RETURNING reason, length(content_type), length(project);

@@ -95,7 +95,7 @@ query(q{UPDATE cc_inbox SET body = body(token('M17C', 0, 'guess'), '{"invoice_id
 is(invoice('M17C', 'count(*)'), '0', 'M17: nor for the body of another invoice');
 is(query(q{SELECT deliver(body(token('M17D'), '{"invoice_id": "M17D"}')); UPDATE cc_project SET secret = 'rotated' WHERE name = 'default';
 	SELECT cc_apply() > 0; UPDATE cc_project SET secret = 's3cret' WHERE name = 'default'}),
-	"pending\nt", 'M17: what was verified when it came is settled under a new secret');
+	"pending\nt", 'M17: a postback verified at its receipt is settled under a new secret');
 is(invoice('M17D', 'paid_at IS NOT NULL'), 't', 'M17: and paid');
 set_project("apply = 'immediate'");
 query(q{DELETE FROM cc_inbox WHERE state IN ('pending', 'failed')});

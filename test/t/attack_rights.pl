@@ -126,7 +126,7 @@ for my $how (sort keys %trap)
 is_harmless(answer_as($node, 'proxy', $function . constraint_trigger('pg_temp.bait', 'check_log', 'DEFERRED')
 	. "BEGIN; $insert SAVEPOINT s; " . $entry{'cc_receive(text)'}->('UNDONE') . 'ROLLBACK TO s; ' . $entry{INSERT}->('KEPT') . 'COMMIT;'),
 	'proxy', 'rolled back to a savepoint and delivered again');
-is(state_of('UNDONE') . state_of('KEPT'), 'applied', 'R1: what was rolled back is gone, the other one is applied');
+is(state_of('UNDONE') . state_of('KEPT'), 'applied', 'R1: the rolled back postback is gone, the other one is applied');
 
 # Mallory may make objects in the shop's schema: a constraint there may have any name
 (my $public = "$function " . constraint_trigger('public.bait', 'check_log', 'DEFERRED')) =~ s/pg_temp/public/g;
@@ -221,7 +221,7 @@ is(() = $own =~ /check_log/g, 1, 'R14: and once') or diag($own);
 is(state_of('OWN'), 'applied', 'R14: it has the rights that it needs');
 my $refused = answer_as($node, 'proxy', 'BEGIN;' . ($entry{INSERT}->('OWN2') =~ s/"amount_crypto"/"order_id": "REFUSED",
 	"amount_crypto"/r) . 'COMMIT;');
-unlike($refused, qr/ERROR/, 'R14: what it refuses is no error of the caller');
+unlike($refused, qr/ERROR/, 'R14: a refusal is no error of the caller');
 is(state_of('OWN2'), 'failed', 'R14: but a failed row');
 like(as_shop(q{SELECT error FROM cc_inbox WHERE invoice_id = 'OWN2'}), qr/refused by check_log/, 'R14: with its message');
 my $declared = answer_as($node, 'mallory', 'BEGIN;' . $entry{INSERT}->('OWN3') . mark('entered')
@@ -308,7 +308,7 @@ for my $by (sort keys %entry)
 		as_shop(q{DELETE FROM cc_inbox WHERE state = 'failed'});
 	}
 }
-is(state_of('LEAK'), 'applied', 'a trigger may set what it likes');
+is(state_of('LEAK'), 'applied', 'a trigger may change any setting');
 my $error = answer_as($node, 'proxy', "SET search_path = public, pg_catalog; BEGIN READ ONLY; $remember SAVEPOINT s;"
 	. $entry{'cc_receive(text)'}->('READONLY') . "ROLLBACK TO s; $compare COMMIT;");
 like($error, qr/ERROR:  25006.*\nsame\|t\|$/s, 'and after an error');

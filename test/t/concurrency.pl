@@ -99,7 +99,7 @@ is_deeply([ overlap(deliver($strict), deliver($strict), 'COMMIT;') ], [ 'applied
 	'repeatable read: so is the very same message');
 like(ask($two, 'SELECT cc_apply();'), qr/ERROR:  waiting postbacks can only be settled in READ COMMITTED/, 'cc_apply wants READ COMMITTED');
 ask($two, 'RESET default_transaction_isolation;');
-is(ask($two, 'SELECT cc_apply();'), '2', 'what was kept is settled later');
+is(ask($two, 'SELECT cc_apply();'), '2', 'the kept postbacks are settled later');
 is($node->safe_psql('postgres', "SELECT string_agg(state, ' ' ORDER BY id) FROM cc_inbox WHERE invoice_id LIKE 'STRICT%'"),
 	'applied duplicate applied duplicate', 'and a duplicate in the end');
 is($node->safe_psql('postgres', "SELECT count(*) FROM paid WHERE invoice_id LIKE 'STRICT%'"), '2', 'paid once each');

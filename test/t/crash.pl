@@ -25,10 +25,10 @@ until ($node->start(fail_ok => 1))
 	usleep(100_000);
 }
 
-is($node->safe_psql('postgres', 'SELECT state, invoice_id FROM cc_inbox'), 'applied|COMMITTED', 'what was committed is in the inbox');
+is($node->safe_psql('postgres', 'SELECT state, invoice_id FROM cc_inbox'), 'applied|COMMITTED', 'a committed postback is in the inbox');
 is($node->safe_psql('postgres', 'SELECT invoice_id FROM paid'), 'COMMITTED', 'and its invoice is paid');
 is($node->safe_psql('postgres', $committed), 'duplicate', 'delivered again it is a duplicate');
-is($node->safe_psql('postgres', $open), 'applied', 'what was not committed is applied when it comes again');
+is($node->safe_psql('postgres', $open), 'applied', 'an uncommitted postback is applied when it is sent again');
 is($node->safe_psql('postgres', 'SELECT invoice_id FROM paid ORDER BY 1'), "COMMITTED\nOPEN", 'each is paid once');
 
 $node->stop;

@@ -36,8 +36,8 @@ for my $query (
 {
 	is($node->safe_psql('copy', $query), $node->safe_psql('postgres', $query), "the same: $query");
 }
-is($node->safe_psql('copy', sprintf($deliver, 'A')), 'duplicate', 'the copy knows what it had');
-is($node->safe_psql('copy', sprintf($deliver, 'C')), 'applied', 'and takes what is new');
+is($node->safe_psql('copy', sprintf($deliver, 'A')), 'duplicate', 'the copy knows its postbacks');
+is($node->safe_psql('copy', sprintf($deliver, 'C')), 'applied', 'and accepts a new postback');
 is($node->safe_psql('copy', 'SELECT cc_setup(); SELECT count(*) FROM paid'), "\n3", 'with the merchant\'s trigger');
 
 # A data-only restore into existing tables: triggers must be disabled, or each postback would be received again

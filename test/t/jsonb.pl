@@ -213,7 +213,7 @@ is($node->safe_psql('postgres', q{
 		         WHERE length(theirs::text) < 2500 AND nesting <= 64 AND id NOT IN (SELECT id FROM long)) AS c)
 	SELECT count(*) > 3000, count(*) FILTER (WHERE NOT p.verified), count(*) FILTER (WHERE stored(p.claims) <> stored(token.claims))
 	  FROM token, cc_verify_postback(form, '', 's3cret') AS p}), 't|0|0',
-	  	'whatever is signed verifies, and its claims are the same, byte for byte');
+	  	'any signed claims verify, and stay the same, byte for byte');
 
 $node->safe_psql('postgres', q~
 	INSERT INTO cc_inbox (body)
@@ -251,7 +251,7 @@ is($node->safe_psql('postgres', q~
 		'{"status":"s","invoice_id":"V%s","amount_crypto":0e99999999999999999999,"currency":"c","token":"%s","invoice_info":%s}',
 		n, cc_sign_token(jsonb_build_object('id', 'V' || n, 'exp', 4102444800), 's3cret'), json), '') AS r)
 	SELECT count(*) > 1000, count(*) FILTER (WHERE http_status <> 200) FROM received~), 't|0',
-	'whatever invoice_info holds, the payment is not lost');
+	'no content of invoice_info loses the payment');
 $node->safe_psql('postgres', 'CALL cc_work()');
 is($node->safe_psql('postgres', q{SELECT count(*) > 1000, count(*) FILTER (WHERE info IS NULL) FROM cc_invoice WHERE invoice_id LIKE 'V%'}),
 	't|0',

@@ -37,7 +37,7 @@ sub write_file
 	return;
 }
 
-# Runs a program and returns its code and what it printed.
+# Runs a program and returns its code and its output.
 sub run_program
 {
 	my ($command, %option) = @_;
@@ -243,7 +243,7 @@ around(qr/\ASELECT cc_accept\(42\);/, adapt => sub { return $_[0] =~ s/42/$confl
 	is(paid('RIGHT'), 'O-RIGHT 1', 'the order is paid');
 });
 around(qr/looked at: wrong/, before => sub {
-	is(deliver('CON', order => 'O-WRONG', key => 2), 'conflict', 'one that is wrong');
+	is(deliver('CON', order => 'O-WRONG', key => 2), 'conflict', 'a wrong postback');
 	$conflict = ask_shop(q{SELECT id FROM cc_inbox WHERE state = 'conflict'});
 	is(problems(), 'conflict', 'is a problem');
 }, adapt => sub { return $_[0] =~ s/42/$conflict/r }, after => sub {
@@ -266,7 +266,7 @@ around(qr/cc_accept\(42, reassign => true\)/, adapt => sub { return $_[0] =~ s/4
 around(qr/state = 'pending' ORDER BY id;\nCALL cc_work/, before => sub {
 	order('O-LATE');
 	ask_shop(q{UPDATE cc_project SET apply = 'deferred'});
-	is(deliver('LATE', key => 2), 'pending', 'one that waits');
+	is(deliver('LATE', key => 2), 'pending', 'a waiting postback');
 	ask_shop(q{UPDATE cc_project SET apply = 'immediate'});
 }, after => sub { is(paid('LATE'), 'O-LATE 1', 'is settled') });
 around(qr/\ASELECT cc_setup\(\);\n\z/, before => sub {
@@ -403,7 +403,7 @@ sub test_unit
 		skip 'there is no systemd', 1 if system('command -v systemd-analyze > /dev/null') != 0;
 		write_file('postback.service', $unit =~ s{/usr/bin/gunicorn}{/bin/true}r =~ s{/opt/postback}{/tmp}r);
 		my ($code, $out) = run_program([ 'systemd-analyze', 'verify', '--man=no', './postback.service' ]);
-		is($out =~ /^.*postback\.service.*$/m ? $& : $code, 0, 'the unit is one that systemd takes') or diag($out);
+		is($out =~ /^.*postback\.service.*$/m ? $& : $code, 0, 'systemd accepts the unit') or diag($out);
 	}
 	return;
 }
@@ -424,7 +424,7 @@ sub make_standby
 	my ($here, $there) = ($port, $standby->port);
 	$both = (shift @{ $config{conninfo} }) =~ s/db1\.example,db2\.example/127.0.0.1:$there,127.0.0.1:$here/r;
 	chomp $both;
-	is(connect_to($both), '400', 'a proxy that knows both finds the one that takes writes');
+	is(connect_to($both), '400', 'a proxy that knows both servers finds the writable one');
 	is(ask_shop(q{SELECT count(*) FROM cc_inbox WHERE body = '{}'}) > 0, 1, 'the primary');
 	$node->stop('fast');
 	return;
@@ -436,7 +436,7 @@ sub test_failover
 	like(answer_as($standby, 'shop', q{SELECT deliver(sample('FAILOVER', 'O-AFTER', 2, 1, '5 min'));
 		SELECT times FROM orders WHERE id = 'O-AFTER'}, 'shop'), qr/^applied\n1$/, 'which receives, and pays');
 	is(answer_as($standby, 'shop', q{SELECT deliver(sample('LATE', 'O-LATE', 2, 1, '6 min'))}, 'shop'), 'duplicate',
-		'and knows what was paid');
+		'and knows the paid invoices');
 	$standby->stop;
 	$node->start;
 	return;

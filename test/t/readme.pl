@@ -203,7 +203,7 @@ query(q{INSERT INTO rub_orders VALUES ('RUB_2', 1500)});
 my $rub = q{order_id => 'RUB_1', invoice_id => 'RUB00001', currency => 'USDT_TRC20', amount_usd => 18.75};
 deliver(qq{$rub, amount_crypto => 18.74, invoice_info => '{"amount_to_pay": 18.75}'});
 is(query(q{SELECT payment FROM cc_invoice WHERE invoice_id = 'RUB00001'}), 'under', 'RUB: a partial payment');
-like(query(block_with('AS missing')), qr/^RUB_1\|0\.01\|USDT_TRC20$/m, 'RUB: what is missing');
+like(query(block_with('AS missing')), qr/^RUB_1\|0\.01\|USDT_TRC20$/m, 'RUB: the missing amount');
 is(is_paid('rub_orders', 'RUB_1'), 'f', 'RUB: pays nothing');
 deliver(qq{$rub, amount_crypto => 18.75, content_type => 'application/x-www-form-urlencoded', expires_at => now() + interval '6 min'});
 is(is_paid('rub_orders', 'RUB_1'), 't', 'RUB: a top-up, as a form');

@@ -47,7 +47,7 @@ is(ask($one, "SET lock_timeout = '1ms';" . deliver(3, 2)), 'applied', 'holds no 
 ask($two, 'COMMIT;');
 query(q{CREATE FUNCTION greedy() RETURNS trigger LANGUAGE plpgsql AS
 	$$BEGIN LOCK TABLE orders IN ACCESS EXCLUSIVE MODE; PERFORM pg_advisory_xact_lock(42); RETURN NULL; END$$});
-is(ask($two, q{BEGIN; SELECT count(*), count(error) FROM cc_rehearse('greedy', '-infinity');}), '3|0', 'one that locks a table');
+is(ask($two, q{BEGIN; SELECT count(*), count(error) FROM cc_rehearse('greedy', '-infinity');}), '3|0', 'a trigger that locks a table');
 is(ask($one, deliver(3, 3) . 'SELECT pg_try_advisory_lock(42);'), "applied\nt", 'holds neither the table nor an advisory lock');
 ask($two, 'COMMIT;');
 

@@ -143,7 +143,7 @@ is(answer_as($node, 'shop', "SELECT deliver(body(token('B', 5), '{\"invoice_id\"
 	'without secrets nothing verifies');
 is(answer_as($node, 'shop', q{INSERT INTO cc_project (name, secret) VALUES ('default', 's3cret');
 	INSERT INTO cc_project (name, secret, apply) VALUES ('later', 'd3ferred', 'deferred')},
-	'without_secrets'), '', 'the secrets are given anew');
+	'without_secrets'), '', 'the secrets are set again');
 goes_on('without_secrets', 'A B L');
 
 # Failover to a logical subscriber: rows arrive without triggers, the sequence is not replicated

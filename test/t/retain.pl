@@ -65,18 +65,18 @@ is(query(q{SELECT cc_purge('1 day')}), '0', 'nothing is purged twice');
 query(q{UPDATE cc_project SET apply = 'deferred'});
 query(join '', map { deliver("token('L$_')", qq({"invoice_id": "L$_"})) } 1 .. 4);
 age();
-is(ask($one, 'BEGIN; SELECT cc_apply(2);'), '2', 'cc_apply at work');
+is(ask($one, 'BEGIN; SELECT cc_apply(2);'), '2', 'cc_apply runs');
 is(ask($two, "$impatient SELECT cc_purge('1 day');"), '8', 'cc_purge takes what came before, and neither waits nor touches what waits');
 is(query(q{SELECT count(*) FROM cc_inbox WHERE invoice_id LIKE 'L%' AND body IS NOT NULL}), '4', 'whose bodies stay');
 ask($one, 'COMMIT;');
-is(ask($one, q{BEGIN; SELECT cc_purge('1 day');}), '2', 'what is settled is taken next');
+is(ask($one, q{BEGIN; SELECT cc_purge('1 day');}), '2', 'the settled row is taken next');
 is(ask($two, "SELECT cc_apply(); $patient"), '2', 'and cc_apply settles the others meanwhile');
 ask($one, 'COMMIT;');
 is(query(q{SELECT cc_purge('1 day')}), '2', 'which are taken last');
 is(query(q{SELECT count(*), count(body) FROM cc_inbox WHERE invoice_id LIKE 'L%'}), '4|0', 'all of them');
 is(query(q{SELECT count(*), count(DISTINCT invoice_id) FROM paid WHERE invoice_id LIKE 'L%'}), '4|4', 'and each was paid once');
 
-# All at once, for some seconds: deliveries, cc_work and two that purge what is older than nothing (received_at is set back)
+# All at once, for some seconds: deliveries, cc_work and two that purge rows of any age (received_at is set back)
 query(q{
 	CREATE FUNCTION backdate() RETURNS trigger LANGUAGE plpgsql AS
 		$$BEGIN NEW.received_at := NEW.received_at - interval '3 days'; RETURN NEW; END$$;
@@ -152,7 +152,7 @@ for my $block (map { Chapter::take($_) } $chapter->blocks('Purge'))
 		next;
 	}
 	unlike(query("SET client_min_messages = warning; $block"), qr/ERROR/, (split /\n/, $block)[0]);
-	is(query('SELECT count(*) FROM postback_archive'), '0', 'what was erased is not archived') if $block =~ /cc_erase\('/;
+	is(query('SELECT count(*) FROM postback_archive'), '0', 'erased bodies are not archived') if $block =~ /cc_erase\('/;
 }
 is(query(q{SELECT address, info, erased_at IS NOT NULL FROM cc_invoice WHERE invoice_id = 'ILRAJE1Q'}), '||t', 'the sample is erased');
 is(query(deliver(q{token('AR1')}, '{"invoice_id": "AR1"}') . deliver(q{token('AR2')}, '{"invoice_id": "AR2"}') . deliver(q{token('AR2')},
@@ -189,7 +189,7 @@ is(query(q{SELECT string_agg(invoice_id, ' ') FROM postback_archive WHERE invoic
 query('DROP TABLE postback_archive');
 is(run_shell("cd '$folder' && psql -Xq -v ON_ERROR_STOP=1 -f postbacks-2026.sql > log 2>&1"), 0,
 	'the file restores by itself');
-is(query(q{SELECT body FROM postback_archive_2026 WHERE invoice_id = 'OLD'}), 'BODY OF 2026', 'with what it had');
+is(query(q{SELECT body FROM postback_archive_2026 WHERE invoice_id = 'OLD'}), 'BODY OF 2026', 'with its body');
 
 $chapter->all_run('Purge');
 

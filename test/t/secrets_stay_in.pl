@@ -97,7 +97,7 @@ my $views = $node->safe_psql('postgres', q{
 });
 like($views, qr/cannot take/, 'the inbox keeps what the trigger said');
 my $log = slurp_file($node->logfile, $size);
-like($log, qr/cc_receive/, 'the log has what was done');
+like($log, qr/cc_receive/, 'the log has the calls');
 
 for my $place ([ 'the log', $log ], [ 'messages', $output ], [ 'NOTIFY', $notified ], [ 'views', $views ])
 {

@@ -126,7 +126,7 @@ my @data = (
 my $dump = $node->basedir . '/old.sql';
 $node->command_ok([ 'pg_dump', '--no-sync', '-f', $dump, $node->connstr('old') ], 'pg_dump of 0.1.0');
 
-# Its base script stays as it was. All of its files go, as they do when a package is upgraded: what is there then came with this
+# Its base script stays as it was. All of its files go, as they do when a package is upgraded: files found then came with this
 # version.
 my $files = `$pg_config --sharedir`;
 chomp $files;
@@ -153,7 +153,7 @@ my $said = shop('old', 'SELECT cc_setup()');
 like($said, qr/^NOTICE:  00000: cc_inbox: deliveries now wait until the transaction ends
 DETAIL:  An ACCESS EXCLUSIVE lock is held for 15 to 35 s per million rows\.
 NOTICE:  00000: cc_inbox: the token digest was removed from 5 rows that did not spend the token/,
-	'cc_setup() says what it does to whole tables');
+	'cc_setup() reports its work on whole tables');
 like($said, qr/cc_inbox: building an index on \($_\)\n/, "also that it makes the index on $_")
 	for 'token_digest', 'invoice_id, project, content_digest, state';
 is(answer('old', $_), $before{$_}, "after cc_setup(): $_") for @data;
@@ -256,7 +256,7 @@ is(deliver(q{my_body('C', 5, '{}', 'd3ferred')}, 'later'), 'rejected/token_reuse
 is(deliver(q{my_body('R', 7)}), 'duplicate', 'a token whose row has a higher id than its duplicate');
 is(deliver(q{my_body('R', 10)}), 'duplicate', 'and its content under a new token');
 is(deliver(qq{my_body('R', 7, $other)}), 'rejected/token_reused', 'and another content');
-is(deliver(q{my_body('N', 11)}), 'applied', 'what is new is applied');
+is(deliver(q{my_body('N', 11)}), 'applied', 'a new postback is applied');
 
 # Waiting and failed rows are settled, by today's triggers
 is(shop('old', 'TRUNCATE my_log; CREATE OR REPLACE FUNCTION my_trigger() RETURNS trigger LANGUAGE plpgsql AS

@@ -142,7 +142,7 @@ for my $name (sort keys %clients)
 }
 note("$answers deliveries, $retries tried again, $pending waited for cc_setup()");
 is(count(q{body <> '{}' AND body !~ '"held"'}), $answers, 'each answer 200 is a row');
-is(count(q{body ~ '"held"'}), '3', 'those that met ALTER EXTENSION too');
+is(count(q{body ~ '"held"'}), '3', 'also the calls during ALTER EXTENSION');
 is($node->safe_psql('postgres', q{SELECT amount_usd FROM cc_invoice WHERE invoice_id = 'held'}), '3', 'and the last one counts');
 is(count(q{body <> '{}' AND state NOT IN ('applied', 'duplicate')}), '0', 'all are settled');
 is($node->safe_psql('postgres', q{

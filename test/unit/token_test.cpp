@@ -37,7 +37,7 @@ Reason CheckClaims(std::string_view claims) { return Check(Sign(kHeader, claims)
 
 std::string Name(Reason reason) { return reason == Reason::kVerified ? "verified" : ReasonWord(reason); }
 
-// A header, signed with the secret whatever it says, and the expected result.
+// A header, signed with the secret whatever its content, and the expected result.
 void ExpectHeaders(Reason expected, const std::vector<std::string>& headers) {
   for (const std::string& header : headers) EXPECT_EQ(Name(Check(Sign(header, kClaims))), Name(expected)) << header;
 }
