@@ -225,6 +225,8 @@ class Player:
         if what == "deliver" and not error:
             for delivery, answer in zip(session.under_way, session.rows):
                 delivery.answer = answer
+        elif what == "savepoint" and error and session.transaction:
+            session.transaction.pop()
         elif what == "rollback to" and not error:
             while session.transaction[-1] != "savepoint":
                 number = session.transaction.pop()
