@@ -212,6 +212,7 @@ class Model:
     def log_inbox(self, data):
         name = number_of(data)
         if name not in self.deliveries:             # of an earlier history: cc_reverify judges all rejected rows
+            self.settled += self.draining and outcome_of(data) not in OPEN
             return
         delivery = self.deliveries[name]
         message, observed = delivery.message, outcome_of(data)
