@@ -34,6 +34,11 @@ BEGIN ISOLATION LEVEL REPEATABLE READ;
 SELECT cc_reverify();
 ROLLBACK;
 
+-- Arguments of cc_reverify, although no row is there
+SELECT cc_reverify(max_rows => -1);
+SELECT cc_reverify(max_rows => NULL);
+SELECT cc_reverify(leeway => '-1 s');
+
 -- A row that is skipped is an error, and so is a changed column
 CREATE TRIGGER a_skip BEFORE INSERT ON cc_inbox FOR EACH ROW EXECUTE FUNCTION skip();
 SELECT * FROM cc_receive('{}'::text, NULL);
