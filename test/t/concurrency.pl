@@ -78,6 +78,7 @@ ask($one, deliver(postback('BUSY', 1)));
 $node->safe_psql('postgres', "UPDATE cc_project SET apply = 'immediate'");
 ask($one, 'BEGIN; ' . deliver(postback('BUSY', 2)));
 is(ask($two, 'SELECT cc_apply();'), '0', 'cc_apply does not wait for a delivery under way');
+is($node->safe_psql('postgres', q{SELECT error IS NULL FROM cc_inbox WHERE invoice_id = 'BUSY'}), 't', 'nor does it change the row');
 ask($one, 'COMMIT;');
 is(ask($two, 'SELECT cc_apply();'), '1', 'and takes it afterwards');
 is($node->safe_psql('postgres', 'SELECT count(*), count(DISTINCT invoice_id) FROM paid'), '10|10', 'every invoice was paid once');
