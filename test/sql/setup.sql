@@ -51,6 +51,9 @@ CREATE TRIGGER who AFTER INSERT ON cc.cc_invoice FOR EACH ROW EXECUTE FUNCTION c
 RESET ROLE;
 -- A superuser is refused: the shop's code can run when the transaction commits
 SELECT * FROM cc.cc_receive(cc.cc_sample_postback('s3cret'), NULL);
+CALL cc.cc_work();
+SELECT cc.cc_accept(1);
+SELECT cc.cc_reverify();
 CREATE ROLE regress_proxy;
 GRANT USAGE ON SCHEMA cc TO regress_proxy;
 GRANT EXECUTE ON FUNCTION cc.cc_receive(text, text, text) TO regress_proxy;
