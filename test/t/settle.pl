@@ -29,7 +29,8 @@ sub errors
 # --- Who ran into its lock timeout once waits for no other lock in that statement, and waits again in the next one ---
 
 ask($one, 'BEGIN; SELECT ' . join(', ', map { delivery($_, 1) } qw(WAIT1 WAIT2 WAIT3)) . ';');
-ask($two, "BEGIN; SET LOCAL lock_timeout = '10ms';
+# The statement would end before the three seconds that a delivery waits by itself
+ask($two, "BEGIN; SET LOCAL lock_timeout = '10ms'; SET LOCAL statement_timeout = '2s';
 	SELECT " . delivery('WAIT1', 2) . ', ' . delivery('WAIT2', 2) . '; SELECT ' . delivery('WAIT3', 2) . '; COMMIT;');
 my $timeout = 'pending|0|55P03: canceling statement due to lock timeout';
 is(errors('WAIT%'), "$timeout\npending|0|another transaction is settling a postback of this invoice\n$timeout",
