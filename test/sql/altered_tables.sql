@@ -123,7 +123,9 @@ INSERT INTO variant (make, undo) VALUES
     ('CREATE RULE never AS ON INSERT TO cc_invoice DO INSTEAD NOTHING', 'DROP RULE never ON cc_invoice'),
     ('ALTER TABLE cc_invoice ALTER status TYPE varchar(255)', 'ALTER TABLE cc_invoice ALTER status TYPE text'),
     ('ALTER TABLE cc_invoice DROP fee', 'SELECT cc_setup()'),
-    ('CREATE UNIQUE INDEX once ON cc_inbox (body)', 'DROP INDEX once');
+    ('CREATE UNIQUE INDEX once ON cc_inbox (body)', 'DROP INDEX once'),
+    ('CREATE TRIGGER pass BEFORE INSERT ON cc_inbox FOR EACH ROW EXECUTE FUNCTION pass()', 'DROP TRIGGER pass ON cc_inbox');
+CREATE FUNCTION pass() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$;
 CREATE PROCEDURE deliver_variants() LANGUAGE plpgsql AS $$
 DECLARE v variant;
 BEGIN
@@ -141,7 +143,7 @@ SELECT cc_apply();
 SELECT state, count(*), (SELECT count(*) FROM cc_invoice WHERE amount_crypto = 2) AS invoices FROM cc_inbox GROUP BY 1;
 RESET ROLE;
 
--- A function of the merchant's in an index does not get the caller's search_path
+-- A function of the merchant's in an index or a constraint does not get the caller's search_path
 SET ROLE regress_shop;
 CREATE FUNCTION path_of(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
@@ -151,9 +153,12 @@ END $$;
 CREATE INDEX by_path ON cc_invoice (path_of(order_id));
 SET search_path = pg_temp, public;
 INSERT INTO public.cc_inbox (body) VALUES (public.sample('PATH')) RETURNING state, error;
+DROP INDEX public.by_path;
+ALTER TABLE public.cc_invoice ADD CONSTRAINT by_path CHECK (public.path_of(order_id) <> '') NOT VALID;
+INSERT INTO public.cc_inbox (body) VALUES (public.sample('PATH2')) RETURNING state, error;
 RESET search_path;
-DROP INDEX by_path;
-DROP FUNCTION path_of;
+ALTER TABLE cc_invoice DROP CONSTRAINT by_path;
+DROP FUNCTION path_of, pass;
 RESET ROLE;
 
 DROP VIEW states;

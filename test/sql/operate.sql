@@ -130,7 +130,7 @@ SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1;
 ROLLBACK;
 
 -- An import of the order only is written; the expected values are known since the first one
-SELECT import('E', '{"status": "created", "order_id": null}'), import('E', '{"status": "created", "order_id": "O9"}');
+SELECT import('E', '{"status": "canceled", "order_id": null}'), import('E', '{"status": "created", "order_id": "O9"}');
 SELECT order_id, expected_at = received_at AND expected_at < updated_at AS since FROM cc_invoice WHERE invoice_id = 'E';
 
 -- The oldest rows are purged first; they are looked for by the index, however few rows there are

@@ -231,6 +231,31 @@ unlike($declared, qr/entered.*check_log.*inserted/s, 'R15: and has its declared 
 # PostgreSQL 18 fires an event with the rights of the role that queued it
 if ($node->pg_version >= 18) { like($declared, qr/check_log as mallory of CALLER/, q{R15: the caller's own event on it is the caller's}) }
 else { is(() = $declared =~ /of CALLER/g, 1, q{R15: the caller's own event on it fires once}) }
+# A trigger that another role put on a table of the shop
+as_shop('GRANT TRIGGER ON log TO mallory');
+answer_as($node, 'mallory', q{
+	CREATE FUNCTION foreign_check() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'foreign_check'; RETURN NULL; END$$;
+	CREATE CONSTRAINT TRIGGER foreign_check AFTER INSERT ON log DEFERRABLE INITIALLY DEFERRED
+		FOR EACH ROW EXECUTE FUNCTION foreign_check()});
+like(answer_as($node, 'proxy', 'BEGIN;' . $entry{INSERT}->('OWN5') . mark('entered') . 'COMMIT;'), qr/entered.*foreign_check/s,
+	q{R15: another role's trigger on a table of the shop does not fire before the end});
+answer_as($node, undef, 'SET ROLE shop;' . $entry{INSERT}->('OWN6'));
+like(as_shop(q{SELECT error FROM cc_inbox WHERE invoice_id = 'OWN6'}), qr/would run at commit in the session of a superuser/,
+	'R15: nor is it left to the end in the session of a superuser');
+answer_as($node, 'mallory', 'DROP FUNCTION foreign_check CASCADE');
+as_shop('REVOKE TRIGGER ON log FROM mallory');
+# A constraint that is declared immediate, although the caller deferred it
+as_shop(q{
+	CREATE FUNCTION check_now() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE WARNING 'check_now'; RETURN NULL; END$$;
+	CREATE CONSTRAINT TRIGGER check_now AFTER INSERT ON log DEFERRABLE FOR EACH ROW EXECUTE FUNCTION check_now()});
+like(answer_as($node, 'mallory', 'BEGIN; SET CONSTRAINTS ALL DEFERRED;' . $entry{INSERT}->('OWN7') . mark('entered')
+	. q{INSERT INTO log VALUES ('CALLER');} . mark('inserted') . 'COMMIT;'), qr/check_now.*entered.*check_now.*inserted/s,
+	'R15: a constraint that is declared immediate is immediate afterwards');
+as_shop('DROP FUNCTION check_now CASCADE');
+# A temporary table of the caller's with the name of one of the shop
+answer_as($node, 'proxy', 'CREATE TEMPORARY TABLE log (invoice_id text, order_id text); GRANT ALL ON log TO PUBLIC;'
+	. $entry{INSERT}->('OWN8'));
+is(as_shop(q{SELECT count(*) FROM log WHERE invoice_id = 'OWN8'}), '1', q{R15: the shop's trigger writes to the shop's table});
 $node->safe_psql('postgres', q{
 	SET ROLE shop;
 	CREATE TABLE goods (id text PRIMARY KEY);
