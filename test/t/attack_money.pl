@@ -273,6 +273,10 @@ answer_as($node, 'inserter', qq{INSERT INTO cc_inbox (id, body) OVERRIDING SYSTE
 is(invoice('M9C', 'count(*)'), query(q{SELECT count(*) FROM cc_inbox WHERE invoice_id = 'M9C'}),
 	'M9: an id in use makes no invoice without a row');
 my $next = query(q{SELECT last_value + 1 FROM cc_inbox_id_seq});
+answer_as($node, 'inserter', qq{INSERT INTO cc_inbox (body) VALUES ('{}'); INSERT INTO cc_inbox (id, body) OVERRIDING SYSTEM VALUE
+	VALUES ($next, body(token('M9E'), '{"invoice_id": "M9E"}')) ON CONFLICT DO NOTHING});
+is(query(q{SELECT count(*) FROM cc_inbox WHERE invoice_id = 'M9E'}), '1', 'M9: nor does the id that the session has just used');
+$next = query(q{SELECT last_value + 1 FROM cc_inbox_id_seq});
 answer_as($node, 'inserter', qq{INSERT INTO cc_inbox (id, body) OVERRIDING SYSTEM VALUE VALUES ($next, '{}')});
 is(deliver(q{token('M9D')}, '{"invoice_id": "M9D"}'), 'applied',
 	'M9: an id that is yet to come does not block the delivery that would get it');
