@@ -119,6 +119,7 @@ CREATE TABLE state AS SELECT 'applied' AS state WHERE false;
 BEGIN;
 INSERT INTO state SELECT deliver(body('SAME', jsonb_build_object('amount_crypto', n), n * 10)) FROM generate_series(1, 1100) AS n;
 SELECT state, count(*) FROM state GROUP BY 1;
+SELECT deliver(body('OTHER'));
 ROLLBACK;
 
 -- The rights of the owner are taken only where PostgreSQL itself takes them back
