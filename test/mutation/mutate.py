@@ -137,7 +137,7 @@ def is_noticed(test, output):
 
 
 def remove_leftovers():
-    """Removes the clusters, databases and roles of earlier tests: one that failed leaves them, and then fails each time."""
+    """Removes the clusters, databases and roles of earlier tests. A failed test leaves them, and with them it fails again."""
     shutil.rmtree(os.environ["TESTDATADIR"], ignore_errors=True)
     made_here = "oid >= 16384"      # PostgreSQL's own have a smaller one
     subprocess.run(["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"], check=True, text=True, input=f"""
