@@ -128,6 +128,15 @@ DROP INDEX cc_inbox_token;
 SELECT cc_apply();
 SELECT state FROM cc_inbox ORDER BY id DESC LIMIT 1;
 ROLLBACK;
+-- Nor are they purged or changed by an import
+BEGIN;
+ALTER TABLE cc_invoice DROP fee;
+SELECT cc_purge('1 day');
+ROLLBACK;
+BEGIN;
+ALTER TABLE cc_invoice DROP fee;
+SELECT import('OLD', '{"status": "created"}');
+ROLLBACK;
 
 -- An import of the order only is written; the expected values are known since the first one
 SELECT import('E', '{"status": "canceled", "order_id": null}'), import('E', '{"status": "created", "order_id": "O9"}');
