@@ -76,11 +76,11 @@ like(as_shop(q{CREATE RULE skip AS ON INSERT TO cc_import_log DO INSTEAD NOTHING
 
 my ($one, $two) = map { session($node, 'postgres', 'shop') } 1 .. 2;
 ask($one, 'BEGIN;');
-is(ask($one, q{SELECT deliver(body(token('BUSY'), '{"invoice_id": "BUSY"}'));}), 'applied', 'a delivery is under way');
-is(ask($two, q{SET lock_timeout = '100ms'; SELECT * FROM cc_import(answer(element('FREE'), element('BUSY'), element('FREE2')));}),
-	"FREE|paid\nBUSY|failed\nFREE2|paid", 'its invoice fails after lock_timeout, and no other');
-is(as_shop(q{SELECT error FROM cc_import_log WHERE invoice_id = 'BUSY'}),
-	'55P03: canceling statement due to lock timeout', 'the log says why');
+is(ask($one, qq{SELECT deliver(body(token('$_'), '{"invoice_id": "$_"}'));}), 'applied', "a delivery is under way: $_") for qw(BUSY BUSY2);
+is(ask($two, q{SET lock_timeout = '100ms'; SELECT * FROM cc_import(answer(element('FREE'), element('BUSY'), element('FREE2'),
+	element('BUSY2')));}), "FREE|paid\nBUSY|failed\nFREE2|paid\nBUSY2|failed", 'their invoices fail after lock_timeout, and no other');
+is(as_shop(q{SELECT error FROM cc_import_log WHERE invoice_id LIKE 'BUSY%' ORDER BY id}),
+	"55P03: canceling statement due to lock timeout\nanother transaction has locked this invoice", 'the log says why: one wait a call');
 ask($one, 'COMMIT;');
 is(ask($two, q{SELECT * FROM cc_import(answer(element('BUSY', '{"order_id": null}')));}), 'BUSY|updated', 'and can be tried again');
 
