@@ -3,6 +3,7 @@
 \set SHOW_CONTEXT never
 INSERT INTO cc_project (name, secret) VALUES ('default', '');
 INSERT INTO cc_project (name, secret) VALUES ('default', NULL);
+INSERT INTO cc_project (name, secret) VALUES ('default', E'TOPSECRET\n');
 INSERT INTO cc_project (name, secret) VALUES (NULL, 'TOPSECRET');
 INSERT INTO cc_project (name, secret) VALUES ('', 'TOPSECRET');
 INSERT INTO cc_project (name, secret) VALUES (repeat('x', 256), 'TOPSECRET');
