@@ -58,6 +58,11 @@ CREATE TRIGGER a_skip BEFORE UPDATE OF id, project, received_at, content_type, b
 SELECT cc_apply();
 DROP TRIGGER a_skip ON cc_inbox;
 UPDATE cc_project SET apply = 'immediate';
+-- The trigger of cc_inbox serves inserts alone
+BEGIN;
+CREATE TRIGGER other BEFORE UPDATE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION cc_inbox_insert();
+UPDATE cc_inbox SET error = '';
+ROLLBACK;
 
 -- Nobody accepts what does not verify as of its receipt
 SELECT deliver(body('WAITS', '{"order_id": "O2"}', 1));

@@ -10,6 +10,11 @@ INSERT INTO cc_project (name, secret) VALUES (repeat('x', 256), 'TOPSECRET');
 INSERT INTO cc_project (name, secret, leeway) VALUES ('default', 'TOPSECRET', '-1 s');
 INSERT INTO cc_project (name, secret, apply) VALUES ('default', 'TOPSECRET', 'sometimes');
 INSERT INTO cc_project (name, secret, notify) VALUES ('default', 'TOPSECRET', NULL);
+\set SHOW_CONTEXT errors
+COPY cc_project (name, secret, apply) FROM stdin;
+default	TOPSECRET	sometimes
+\.
+\set SHOW_CONTEXT never
 INSERT INTO cc_project (name, secret, previous_secret) VALUES ('default', 'TOPSECRET', 'OLDSECRET');
 INSERT INTO cc_project (name, secret) VALUES ('default', 'TOPSECRET');
 INSERT INTO cc_project (name, secret) VALUES ('default', 'TOPSECRET');
