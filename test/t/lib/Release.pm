@@ -6,7 +6,6 @@ package Release;
 use strict;
 use warnings;
 use Exporter 'import';
-use Fcntl qw(:flock);
 use File::Path qw(make_path);
 use FindBin;
 use IPC::Run ();
@@ -54,12 +53,9 @@ sub old_postgresql
 {
 	my ($name) = @_;
 	my $build = "$PostgreSQL::Test::Utils::tmp_check/release-0.1.0";
-	open my $lock, '>', "$build.lock" or die $!;    # other tests run at the same time
-	flock($lock, LOCK_EX) or die $!;
 	build($build);
 	my $pg_config = copy_postgresql("$PostgreSQL::Test::Utils::tmp_check/$name");
 	run_or_die('make', '-s', '-C', $build, 'with_llvm=no', "PG_CONFIG=$pg_config", 'install');
-	close $lock;
 	return $pg_config;
 }
 
