@@ -138,6 +138,8 @@ def is_noticed(test, output):
 
 def remove_leftovers():
     """Removes the clusters, databases and roles of earlier tests. A failed test leaves them, and with them it fails again."""
+    if not os.environ["PGHOST"].startswith(os.environ["CC_WORKSPACE"] + "/"):
+        sys.exit("This is not the throw-away cluster of test/mutation/run.")
     shutil.rmtree(os.environ["TESTDATADIR"], ignore_errors=True)
     made_here = "oid >= 16384"      # PostgreSQL's own have a smaller one
     subprocess.run(["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1"], check=True, text=True, input=f"""
