@@ -6,7 +6,7 @@ time of the backend, and deliveries a second of two sessions. Then the transacti
 insert of the body is measured by turns with them: it tells how busy the machine was, and each ratio is also given against it.
 
 Half of the load are new invoices, two in ten are deferred and settled every second, one in ten each is a resend, the same message, an
-update of one of 1,000 invoices.
+update of one of 10,000 invoices. In half an hour each of these is updated two to three times, as a partial payment and its rest do.
 
 --at-once: what comes in that time comes as fast as it can, and is measured before and after. What a transaction that stays open costs are
 the rows that nobody may remove meanwhile, so that two quiet minutes tell as much as half an hour on a busy machine.
@@ -24,12 +24,14 @@ from postgres import Connection, run_side_by_side
 CLIENTS = 8
 CALLS = 400             # of each kind in one measurement, by turns of a tenth
 TURNS = 10
+CHANGED = 10_000        # invoices that the load updates
+OLD = 300_000           # invoices to begin with: the tables must not become several times as large meanwhile
 FAR = "timestamptz '2100-01-01'"
 KINDS = {               # what a body is made of; n numbers all bodies that are measured
     "a new invoice": f"invoice_id => 'new' || n, expires_at => {FAR}",
     "a resend: another token, the same content": f"invoice_id => 'known' || n % 1000, expires_at => {FAR} + (n + 1) * interval '1 s'",
     "the same message": f"invoice_id => 'known' || n % 1000, expires_at => {FAR}",
-    "an update of an invoice": f"invoice_id => 'changed' || n % 1000, amount_crypto => 1 + n, expires_at => {FAR} + (n + 1) * interval '1 s'",
+    "an update of an invoice": f"invoice_id => 'changed' || n % {CHANGED}, amount_crypto => 1 + n, expires_at => {FAR} + (n + 1) * interval '1 s'",
 }
 APPLY = "cc_apply, a deferred delivery"
 PLAIN = "a plain insert of the body"
@@ -40,7 +42,7 @@ LOAD = {                # weight: script of pgbench
     "resend": (10, f"SELECT http_status FROM cc_receive(cc_sample_postback('s3cret', invoice_id => 'known' || :n % 1000, "
                    f"expires_at => {FAR} + :n * interval '1 ms'), 'application/json')"),
     "same": (10, f"SELECT http_status FROM cc_receive(cc_sample_postback('s3cret', invoice_id => 'known' || :n % 1000, expires_at => {FAR}), 'application/json')"),
-    "update": (10, "SELECT http_status FROM cc_receive(cc_sample_postback('s3cret', invoice_id => 'changed' || :n % 1000, "
+    "update": (10, f"SELECT http_status FROM cc_receive(cc_sample_postback('s3cret', invoice_id => 'changed' || :n % {CHANGED}, "
                    f"amount_crypto => 1 + extract(epoch FROM clock_timestamp())::numeric / 1e6, expires_at => {FAR} - interval '1 year' "
                    "+ (clock_timestamp() - timestamptz '2026-01-01') / 1000), 'application/json')"),
 }
@@ -52,9 +54,10 @@ CREATE TABLE orders (id text PRIMARY KEY, paid_at timestamptz);
 CREATE TABLE plain (id bigserial PRIMARY KEY, body text);
 CREATE TABLE probe (kind text, n bigint, project text, body text, PRIMARY KEY (kind, n));
 ALTER TABLE probe ALTER body SET STORAGE PLAIN;
-INSERT INTO cc_inbox (body) SELECT cc_sample_postback('s3cret', invoice_id => kind || n, expires_at => {FAR}) FROM generate_series(0, 999) AS n, unnest('{{known,changed}}'::text[]) AS kind;
--- Something to begin with: the first thousands of rows of an empty table cost less
-INSERT INTO cc_inbox (body) SELECT cc_sample_postback('s3cret', invoice_id => 'old' || n, expires_at => {FAR}) FROM generate_series(1, 30000) AS n;
+INSERT INTO cc_inbox (body) SELECT cc_sample_postback('s3cret', invoice_id => 'known' || n, expires_at => {FAR}) FROM generate_series(0, 999) AS n;
+INSERT INTO cc_inbox (body) SELECT cc_sample_postback('s3cret', invoice_id => 'changed' || n, expires_at => {FAR}) FROM generate_series(0, {CHANGED - 1}) AS n;
+INSERT INTO cc_inbox (body) SELECT cc_sample_postback('s3cret', invoice_id => 'old' || n, expires_at => {FAR}) FROM generate_series(1, {OLD}) AS n;
+VACUUM ANALYZE;
 """
 
 

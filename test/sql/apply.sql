@@ -33,7 +33,7 @@ CREATE FUNCTION hang() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_s
 CREATE TRIGGER hang BEFORE INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id = 'HANG') EXECUTE FUNCTION hang();
 DELETE FROM cc_inbox WHERE state = 'failed';
 INSERT INTO cc_inbox (body) VALUES (sample('BEFORE')), (sample('HANG')), (sample('AFTER'));
-SET statement_timeout = '1s';
+SET statement_timeout = '3s';
 SELECT cc_apply();
 RESET statement_timeout;
 SELECT invoice_id, state, attempts, error FROM cc_inbox WHERE invoice_id IN ('BEFORE', 'HANG', 'AFTER') ORDER BY id;

@@ -89,7 +89,7 @@ INSERT INTO cc_inbox (body) VALUES (sample('assert')) RETURNING state, reason;
 UPDATE trouble SET kind = 'cancel';
 INSERT INTO cc_inbox (body) VALUES (sample('cancel')) RETURNING state, reason;
 UPDATE trouble SET kind = 'timeout';
-SET statement_timeout = '1s';
+SET statement_timeout = '3s';
 INSERT INTO cc_inbox (body) VALUES (sample('timeout')) RETURNING state, reason;
 -- and the later rows of the statement are kept too, untried
 INSERT INTO cc_inbox (body) VALUES (sample('timeout2')), (sample('timeout3')) RETURNING state, reason;
