@@ -89,7 +89,10 @@ INSERT INTO cc_inbox (body) VALUES (sample('assert')) RETURNING state, reason;
 UPDATE trouble SET kind = 'cancel';
 INSERT INTO cc_inbox (body) VALUES (sample('cancel')) RETURNING state, reason;
 UPDATE trouble SET kind = 'timeout';
-SET statement_timeout = '3s';
+-- A server that is slow on purpose needs more time to reach pg_sleep.
+\set timeout 1s
+\getenv timeout STATEMENT_TIMEOUT
+SET statement_timeout = :'timeout';
 INSERT INTO cc_inbox (body) VALUES (sample('timeout')) RETURNING state, reason;
 -- and the later rows of the statement are kept too, untried
 INSERT INTO cc_inbox (body) VALUES (sample('timeout2')), (sample('timeout3')) RETURNING state, reason;
