@@ -1,5 +1,6 @@
 #include "pg/apply.hpp"
 
+#include "pg/merchant_code.hpp"
 #include "pg/settle.hpp"
 
 extern "C" {
@@ -63,6 +64,19 @@ Statement take_body_off{[](const char* schema) -> const char* {
       schema);
 }};
 
+void Write(Oid schema, const InboxRow& row) {
+  static_assert(kInboxColumnCount <= kMaxParameters);
+  Parameter parameters[kInboxColumnCount];
+  for (std::size_t i = 0; i < kInboxColumnCount; ++i) parameters[i] = {kInboxColumns[i].type, row.values[i], row.nulls[i]};
+  if (Execute(update_row, schema, parameters, static_cast<int>(kInboxColumnCount)).processed != 1)
+    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("the outcome of a postback was not stored"),
+                    errdetail("A trigger or a rule of cc_inbox skipped the row.")));
+  if (row.IsNull(InboxColumn::kBody) && row.IsNull(InboxColumn::kRaw)) {
+    const Parameter id{INT8OID, row.Value(InboxColumn::kId)};
+    Execute(take_body_off, schema, &id, 1);
+  }
+}
+
 Datum ArrayOf(const Datum* ids, int count) {
   return PointerGetDatum(
       construct_array(const_cast<Datum*>(ids), count, INT8OID, sizeof(std::int64_t), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE));
@@ -101,7 +115,7 @@ bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
   const bool is_early = outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables;
   batch.is_ended = is_early || outcome == SettleOutcome::kEnded;
   if (is_early || outcome == SettleOutcome::kBusy) return true;
-  WriteInboxRow(schema, row);
+  WriteInboxRow(schema, owner, row);
   if (!IsWaiting(row)) ++batch.settled;
   return IsWaiting(row);
 }
@@ -144,17 +158,8 @@ bool ReadInboxRow(Oid schema, std::int64_t id, InboxRow& row) {
   return true;
 }
 
-void WriteInboxRow(Oid schema, const InboxRow& row) {
-  static_assert(kInboxColumnCount <= kMaxParameters);
-  Parameter parameters[kInboxColumnCount];
-  for (std::size_t i = 0; i < kInboxColumnCount; ++i) parameters[i] = {kInboxColumns[i].type, row.values[i], row.nulls[i]};
-  if (Execute(update_row, schema, parameters, static_cast<int>(kInboxColumnCount)).processed != 1)
-    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("the outcome of a postback was not stored"),
-                    errdetail("A trigger or a rule of cc_inbox skipped the row.")));
-  if (row.IsNull(InboxColumn::kBody) && row.IsNull(InboxColumn::kRaw)) {
-    const Parameter id{INT8OID, row.Value(InboxColumn::kId)};
-    Execute(take_body_off, schema, &id, 1);
-  }
+void WriteInboxRow(Oid schema, Oid owner, const InboxRow& row) {
+  WriteTable(schema, owner, "cc_inbox", [&] { Write(schema, row); });
 }
 
 Batch SettleWaiting(Oid schema, Oid owner, std::int64_t max_rows, Place after, ArrayType* skip) {

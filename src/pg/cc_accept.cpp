@@ -64,7 +64,7 @@ Datum Accept(FunctionCallInfo fcinfo) {
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("postback %lld cannot be accepted", static_cast<long long>(id)),
                     errdetail("It does not verify as of its receipt, or the tables are of an earlier version.")));
-  WriteInboxRow(schema, row);
+  WriteInboxRow(schema, owner, row);
   return row.Value(InboxColumn::kState);
 }
 

@@ -2,6 +2,7 @@
 #include "core/postback.hpp"
 #include "core/utf8.hpp"
 #include "pg/http_answer.hpp"
+#include "pg/merchant_code.hpp"
 #include "pg/owner.hpp"
 #include "pg/statement.hpp"
 #include "pg/table.hpp"
@@ -54,14 +55,15 @@ Datum Receive(FunctionCallInfo fcinfo, bool is_text) {
   const Oid schema = SchemaOf(fcinfo);
   const Oid inbox = TableIn(schema, "cc_inbox");
   RefuseSuperuser("cc_receive", inbox);
-  SwitchToTableOwner(inbox);
+  const Oid owner = SwitchToTableOwner(inbox);
 
   const NullableDatum body = WithoutExcess(fcinfo->args[0]);
   const NullableDatum none{Datum{0}, true};
   if (!is_text) is_text = IsText(body);
   const Parameter parameters[] = {ParameterFrom(TEXTOID, fcinfo->args[2]), ParameterFrom(TEXTOID, is_text ? body : none),
                                   ParameterFrom(BYTEAOID, is_text ? none : body), ParameterFrom(TEXTOID, fcinfo->args[1])};
-  const ResultRow row = Execute(insert_into_inbox, schema, parameters, 4).first;
+  ResultRow row;
+  WriteTable(schema, owner, "cc_inbox", [&] { row = Execute(insert_into_inbox, schema, parameters, 4).first; });
   if (row.tuple == nullptr)
     ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("the postback was not stored"),
                     errdetail("A trigger or a rule of cc_inbox skipped the row.")));

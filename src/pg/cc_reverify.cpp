@@ -128,7 +128,7 @@ bool JudgeAgain(const SettleRequest& request, std::int64_t id, InboxRow& row, Ta
   const SettleOutcome outcome = Settle(request, row);
   if (outcome == SettleOutcome::kBusy) return true;
   if (outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables) return false;
-  WriteInboxRow(request.schema, row);
+  WriteInboxRow(request.schema, request.owner, row);
   tally.Add(StateOf(row), ReasonOf(row));
   ++settled;
   return outcome != SettleOutcome::kEnded;

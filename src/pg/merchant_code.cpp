@@ -1,14 +1,19 @@
 #include "pg/merchant_code.hpp"
 
+#include <cstring>
+
 #include "pg/constraints.hpp"
 #include "pg/statement.hpp"
+#include "pg/table.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
 #include "miscadmin.h"
+#include "storage/proc.h"
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/rel.h"
 }
 
 namespace cc::pg {
@@ -29,8 +34,26 @@ std::int64_t CountHoldableCursors(Oid schema) {
   return DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
 }
 
-// A superuser's session can RESET ROLE in code that runs at commit. So the merchant's code may not leave any for commit.
-bool MayLeaveNoCode(Oid owner) { return superuser_arg(GetSessionUserId()) && !superuser_arg(owner); }
+// The user who connected. A background worker without a user has the rights of a superuser.
+bool IsConnectedAsSuperuser() { return !OidIsValid(MyProc->roleId) || superuser_arg(MyProc->roleId); }
+
+// In code that runs at commit, a superuser's session can RESET ROLE and RESET SESSION AUTHORIZATION. So the merchant's code may not
+// leave any for commit.
+bool MayLeaveNoCode(Oid owner) {
+  return (superuser_arg(GetSessionUserId()) || IsConnectedAsSuperuser()) && !superuser_arg(owner);
+}
+
+// What is known of the tables, until they change.
+struct {
+  const char* name;
+  Oid table;
+  bool runs_merchant_code;
+} known_tables[] = {{"cc_inbox", InvalidOid, false}, {"cc_import_log", InvalidOid, false}};
+
+void ForgetTables(Oid table) {
+  for (auto& known : known_tables)
+    if (!OidIsValid(table) || table == known.table) known.table = InvalidOid;
+}
 
 }  // namespace
 
@@ -50,6 +73,21 @@ void EndMerchantCode(const MerchantCode& code, bool check) {
                     errdetail("It declared a cursor WITH HOLD, or queued a deferred trigger of another owner."),
                     errhint("Connect as the owner of the tables.")));
   AtEOXact_GUC(false, code.settings);  // as for an error: SET in a trigger does not affect the caller's session
+}
+
+bool RunsMerchantCode(Oid schema, const char* table) {
+  OnRelationChange(ForgetTables);
+  for (auto& known : known_tables) {
+    if (std::strcmp(known.name, table) != 0) continue;
+    if (!OidIsValid(known.table) || known.table != get_relname_relid(table, schema)) {
+      const Relation relation = OpenTable(schema, table);
+      known.runs_merchant_code = RunsMerchantCode(relation);
+      known.table = RelationGetRelid(relation);
+      CloseTable(relation);
+    }
+    return known.runs_merchant_code;
+  }
+  elog(ERROR, "unexpected table: %s", table);
 }
 
 }  // namespace cc::pg

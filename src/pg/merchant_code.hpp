@@ -21,4 +21,16 @@ MerchantCode BeginMerchantCode(Oid schema, Oid owner);
 /// session of a superuser. Restores all settings.
 void EndMerchantCode(const MerchantCode& code, bool check);
 
+/// Returns true if a write to cc_inbox or cc_import_log runs the merchant's code. Cached until the table changes.
+bool RunsMerchantCode(Oid schema, const char* table);
+
+/// Runs `write`, which writes cc_inbox or cc_import_log, in the environment of the merchant's code if it runs any.
+template <typename Write>
+void WriteTable(Oid schema, Oid owner, const char* table, const Write& write) {
+  if (!RunsMerchantCode(schema, table)) return write();
+  const MerchantCode around = BeginMerchantCode(schema, owner);
+  write();
+  EndMerchantCode(around, true);
+}
+
 }  // namespace cc::pg

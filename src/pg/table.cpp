@@ -24,6 +24,7 @@ extern "C" {
 #include "lib/stringinfo.h"
 #include "miscadmin.h"
 #include "nodes/primnodes.h"
+#include "nodes/readfuncs.h"
 #include "utils/acl.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -214,6 +215,28 @@ bool IsForeignConstraint(Relation table, Relation index, std::initializer_list<c
   return std::none_of(own_columns.begin(), own_columns.end(), [name](const char* own) { return std::strcmp(own, name) == 0; });
 }
 
+// The trigger function of the extension's own.
+bool IsOwnFunction(Oid function, Relation table) {
+  const char* const name = get_func_name(function);
+  return name != nullptr && std::strcmp(name, "cc_inbox_insert") == 0 &&
+         get_func_namespace(function) == RelationGetNamespace(table);
+}
+
+bool HasMerchantTrigger(Relation table) {
+  const TriggerDesc* const triggers = table->trigdesc;
+  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
+    if (!IsOwnFunction(triggers->triggers[i].tgfoid, table)) return true;
+  return false;
+}
+
+// True for a check, a generated column, and a default other than a constant.
+bool HasMerchantExpression(const TupleConstr* constraints) {
+  if (constraints == nullptr) return false;
+  for (int i = 0; i < constraints->num_defval; ++i)
+    if (!IsNode(stringToNode(constraints->defval[i].adbin), T_Const)) return true;
+  return constraints->num_check > 0;
+}
+
 void (*relation_listeners[8])(Oid);
 int relation_listener_count;
 
@@ -339,9 +362,8 @@ bool RunsMerchantCode(Relation table) {
   const TupleDesc descriptor = RelationGetDescr(table);
   for (int i = 0; i < descriptor->natts; ++i)
     if (TupleDescAttr(descriptor, i)->atttypid >= FirstNormalObjectId) return true;  // the type may be a domain with a check
-  const TupleConstr* const constraints = descriptor->constr;
-  return table->trigdesc != nullptr || table->rd_rules != nullptr ||
-         (constraints != nullptr && (constraints->num_check > 0 || constraints->num_defval > 0)) || HasMerchantIndex(table);
+  return HasMerchantTrigger(table) || table->rd_rules != nullptr || table->rd_rel->relhassubclass ||
+         HasMerchantExpression(descriptor->constr) || HasMerchantIndex(table);
 }
 
 bool IsKeptUnique(Relation table, const char* column, Oid type) {

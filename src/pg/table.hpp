@@ -87,8 +87,8 @@ class Scan {
 /// Returns true if an index, whatever its name, prevents two rows with the same value in this column.
 bool IsKeptUnique(Relation table, const char* column, Oid type);
 
-/// Returns true if an insert or update of this table runs the merchant's code: a trigger, a rule, a check, a default, a generated
-/// column, or an index with a function that is not PostgreSQL's own.
+/// Returns true if an insert or update of this table runs the merchant's code: a trigger, a rule, a check, a default other than a
+/// constant, a generated column, or an index with a function that is not PostgreSQL's own. An inheriting table may have any.
 bool RunsMerchantCode(Relation table);
 
 /// Returns true if an insert into this table may skip a row after its BEFORE trigger `trigger` ran: ON CONFLICT DO NOTHING with a
