@@ -24,7 +24,8 @@ ALTER FUNCTION @extschema@.cc_import(jsonb, text) OWNER TO @extowner@;
 REVOKE ALL ON FUNCTION @extschema@.cc_import(jsonb, text) FROM PUBLIC;
 
 -- An invoice is overdue if cc_import knows it, it is neither paid nor canceled, and it has expired or has been known for
--- `older_than`. After `younger_than` it is no longer reported. Runs with the caller's own rights. Oldest first.
+-- `older_than`. After `younger_than` it is no longer reported. Runs with the caller's own rights. Oldest first. ERROR 22023 if an
+-- argument is NULL.
 CREATE OR REPLACE FUNCTION @extschema@.cc_overdue(older_than interval DEFAULT '30 minutes', younger_than interval DEFAULT '7 days',
                                                   project text DEFAULT 'default')
     RETURNS SETOF jsonb LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -33,6 +34,9 @@ DECLARE
     schema CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
                               WHERE e.extname = 'cryptocloud_postback');
 BEGIN
+    IF older_than IS NULL OR younger_than IS NULL OR project IS NULL THEN
+        RAISE EXCEPTION 'older_than, younger_than and project must not be null' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
     RETURN QUERY EXECUTE format(
         'SELECT jsonb_build_object(''uuids'', jsonb_agg(''INV-'' || invoice_id ORDER BY place))
            FROM (SELECT invoice_id, row_number() OVER (ORDER BY received_at, invoice_id) AS place FROM %s.cc_invoice

@@ -1,10 +1,13 @@
 // cc_import: stores an answer of the service's API in cc_invoice. Its contract is in sql/import.sql.
+#include <cstring>
+
 #include "core/api_invoice.hpp"
 #include "core/json.hpp"
 #include "core/rules.hpp"
 #include "pg/error_text.hpp"
 #include "pg/invoice.hpp"
 #include "pg/lock.hpp"
+#include "pg/merchant_code.hpp"
 #include "pg/owner.hpp"
 #include "pg/project.hpp"
 #include "pg/statement.hpp"
@@ -21,6 +24,7 @@ extern "C" {
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/fmgrprotos.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -33,8 +37,31 @@ namespace {
 
 // --- The answer ---
 
+std::size_t SizeOf(const JsonbValue& value) {
+  if (value.type == jbvString) return static_cast<std::size_t>(value.val.string.len);
+  if (value.type != jbvNumeric) return 0;
+  char* const text = DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value.val.numeric)));
+  const std::size_t size = std::strlen(text);
+  pfree(text);
+  return size;
+}
+
+// Returns true if this is over 1 MiB as text. 1e131071 is short in jsonb, so the text is not written to measure it.
+bool IsTooLong(Jsonb* json) {
+  std::size_t size = 0;
+  JsonbValue value;
+  JsonbIterator* iterator = JsonbIteratorInit(&json->root);
+  for (auto token = JsonbIteratorNext(&iterator, &value, false); token != WJB_DONE;
+       token = JsonbIteratorNext(&iterator, &value, false)) {
+    if (token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM) size += SizeOf(value);
+    if (size > kMaxBodySize) return true;
+  }
+  return false;
+}
+
 // Returns at most the first 500 bytes.
 const char* BeginningOf(Jsonb* answer) {
+  if (IsTooLong(answer)) return "…";
   char* const text = JsonbToCString(nullptr, &answer->root, VARSIZE(answer));
   const int length = static_cast<int>(std::string_view(text).size());
   text[pg_mbcliplen(text, length, 500)] = '\0';
@@ -95,9 +122,11 @@ void Log(const DeliveryContext& context, Jsonb* element, const Outcome& outcome)
                                   {TEXTOID, CStringGetTextDatum(OutcomeWord(outcome.outcome))},
                                   {TEXTOID, has_error ? CStringGetTextDatum(outcome.error) : Datum{0}, !has_error},
                                   {JSONBOID, keeps_element ? JsonbPGetDatum(element) : Datum{0}, !keeps_element}};
-  if (Execute(insert_log, context.schema, parameters, 7).processed != 1)
-    ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("an import was not recorded"),
-                    errdetail("A trigger or a rule of cc_import_log skipped the row.")));
+  WriteTable(context.schema, context.owner, "cc_import_log", [&] {
+    if (Execute(insert_log, context.schema, parameters, 7).processed != 1)
+      ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION), errmsg("an import was not recorded"),
+                      errdetail("A trigger or a rule of cc_import_log skipped the row.")));
+  });
 }
 
 // As for a postback, only the table has the error.
@@ -143,9 +172,8 @@ void Apply(const DeliveryContext& context, const Delivery& delivery, ResourceOwn
   }
   CommandCounterIncrement();  // so that earlier elements count
   InvoiceChange change;
-  const InvoiceLookup invoice = FindInvoice(context, delivery);
-  outcome.is_erased = invoice.is_erased;
-  outcome.error = ChangeInvoice(context, delivery, invoice.is_known, &change);
+  const bool is_known = FindInvoice(context, outcome.invoice_id.value).is_known;
+  outcome.error = ChangeInvoice(context, delivery, is_known, &change);
   outcome.outcome = outcome.error == nullptr ? OutcomeOf(change) : ImportOutcome::kConflict;
 }
 
@@ -163,12 +191,11 @@ void ApplyOrFail(const DeliveryContext& context, const Delivery& delivery, bool&
 
 Outcome Import(const DeliveryContext& context, Jsonb* element, bool& may_wait) {
   Outcome outcome{ImportOutcome::kInvalid, {Datum{0}, true}, nullptr};
-  const std::string_view json{JsonbToCString(nullptr, &element->root, VARSIZE(element))};
   Document document;
-  Workspace workspace{};
-  if (JB_ROOT_IS_OBJECT(element) && json.size() <= kMaxBodySize) {
-    workspace = AllocateWorkspace(json.size(), JsonNodeCapacity(json.size()));
-    if (!ParseJson(json, workspace, document)) document = {};
+  if (JB_ROOT_IS_OBJECT(element) && !IsTooLong(element)) {
+    const std::string_view json{JsonbToCString(nullptr, &element->root, VARSIZE(element))};
+    const Workspace workspace = AllocateWorkspace(json.size(), JsonNodeCapacity(json.size()));
+    if (json.size() > kMaxBodySize || !ParseJson(json, workspace, document)) document = {};
   }
   const ApiInvoice invoice = ReadApiInvoice(document);
   if (!invoice.invoice_id.empty()) outcome.invoice_id = {TextDatum(invoice.invoice_id), false};
@@ -176,6 +203,7 @@ Outcome Import(const DeliveryContext& context, Jsonb* element, bool& may_wait) {
     ApplyOrFail(context, MakeDelivery(document, invoice, element), may_wait, outcome);
   else
     outcome.error = FaultMessage(invoice.fault);
+  if (!outcome.invoice_id.isnull) outcome.is_erased = FindInvoice(context, outcome.invoice_id.value).is_erased;
   return outcome;
 }
 

@@ -431,10 +431,10 @@ bool IsInvoiceTableCurrent(Oid schema) {
   return known_table.is_current;
 }
 
-InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delivery) {
+InvoiceLookup FindInvoice(const DeliveryContext& context, Datum invoice_id) {
   const Relation table = OpenTable(context.schema, "cc_invoice");
   const Snapshot now = TakeLatestSnapshot();
-  Scan scan(table, now, {{"invoice_id", TEXTOID, delivery.invoice.values[kInvoiceId]}, {"project", TEXTOID, context.project}});
+  Scan scan(table, now, {{"invoice_id", TEXTOID, invoice_id}, {"project", TEXTOID, context.project}});
   const HeapTuple row = scan.Next();
   InvoiceLookup found{};
   if (row != nullptr)

@@ -34,7 +34,7 @@ struct InvoiceLookup {
 };
 
 /// Returns the invoice as it is now. IsInvoiceTableCurrent() must be true.
-InvoiceLookup FindInvoice(const DeliveryContext& context, const Delivery& delivery);
+InvoiceLookup FindInvoice(const DeliveryContext& context, Datum invoice_id);
 
 /// What happened to the invoice.
 enum class InvoiceChange : std::uint8_t { kNone, kMade, kUpdated, kPaid };

@@ -296,7 +296,7 @@ DeliveryContext ContextOf(const SettleRequest& request, const InboxRow& row, con
 
 void Apply(const DeliveryContext& context, const Delivery& delivery, Progress& progress) {
   progress.is_tried = true;
-  const InvoiceLookup invoice = FindInvoice(context, delivery);
+  const InvoiceLookup invoice = FindInvoice(context, delivery.invoice.Value(InvoiceColumnIndex("invoice_id")));
   progress.is_erased = invoice.is_erased;
   if (invoice.is_hidden) return KeepPending(progress, "the invoice is newer than the snapshot of the transaction");
   progress.error = ChangeInvoice(context, delivery, invoice.is_known);
@@ -328,7 +328,7 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   if (judgement.is_hidden) return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
   progress.state = judgement.decision.state;
   progress.reason = judgement.decision.reason;
-  if (progress.state == State::kDuplicate) progress.is_erased = FindInvoice(context, delivery).is_erased;
+  if (progress.state == State::kDuplicate) progress.is_erased = FindInvoice(context, row.Value(InboxColumn::kInvoiceId)).is_erased;
   if (progress.state != kNewContent.state) return;
   if (project.is_deferred && !request.apply_now) return KeepPending(progress, nullptr);
   Apply(context, delivery, progress);

@@ -225,6 +225,11 @@ SELECT * FROM cc_import('[]');
 SELECT * FROM cc_import('{"status": "success", "result": "ok"}');
 SELECT * FROM cc_import(element('A', 'O1'));
 SELECT * FROM cc_import(jsonb_build_object('status', repeat('é', 400)));
+-- Numbers that are short in jsonb and long as text: 1 GB in 9,000 of them
+CREATE TEMPORARY TABLE hostile AS SELECT ('[' || repeat('1e131071, ', 9000) || '0]')::jsonb AS numbers;
+SELECT i.* FROM hostile, cc_import(answer(element('N1', 'O'), element('N2', 'O', jsonb_build_object('x', numbers)),
+                                          element('N3', 'O'))) AS i;
+SELECT cc_import(jsonb_build_object('status', 'error', 'result', numbers)) FROM hostile;
 
 -- cc_overdue: open invoices that expired or have been known for long; bodies for info of at most 100
 TRUNCATE cc_invoice;
@@ -234,6 +239,8 @@ SELECT * FROM cc_overdue();
 SELECT jsonb_array_length(b -> 'uuids'), b -> 'uuids' ->> 0 FROM cc_overdue('0') AS b;
 SELECT count(*) FROM cc_overdue('0', '0');
 SELECT count(*) FROM cc_overdue('0', project => 'second');
+SELECT * FROM cc_overdue(NULL);
+SELECT * FROM cc_overdue('0', project => NULL);
 UPDATE cc_invoice SET expires_at = now() - interval '1 second' WHERE invoice_id IN ('H1', 'H2', 'H3', 'H4');
 UPDATE cc_invoice SET received_at = now() - interval '31 minutes' WHERE invoice_id = 'H9';
 UPDATE cc_invoice SET received_at = now() - interval '8 days' WHERE invoice_id = 'H10';

@@ -229,6 +229,7 @@ SELECT cc_erase('IMPORTED');
 SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "paid", "invoice_status": "success",
     "order_id": "O",
     "address": "0xPERSON", "currency": {"code": "BNB", "fullcode": "BNB"}, "amount_paid": 1, "amount_to_pay": 1, "amount_to_pay_usd": 1}}');
+SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "unknown", "address": "0xPERSON"}}');
 SELECT outcome, element FROM cc_import_log ORDER BY id;
 SELECT address, info, amount_crypto, paid_at IS NOT NULL AS paid FROM cc_invoice WHERE invoice_id = 'IMPORTED';
 
