@@ -2,28 +2,23 @@
 -- Rehearsal: the effects of a new order trigger before it is in use.
 --------------------------------------------------------------------------------------------------------------------------
 
--- Fires trigger_function AFTER INSERT, with TG_OP INSERT, for each invoice paid since `since`, in the order of payment. NEW is
--- the invoice; TG_TABLE_NAME is cc_rehearsal, a temporary table. Each invoice has a subtransaction that is rolled back at once.
--- So it sees no effect of the previous one, and a delivery waits no longer than the trigger takes for one invoice. tables_changed
--- counts rows by table, such as {"public.orders": 1}; error has SQLSTATE and message. Deferred constraints are checked. Runs with
--- the caller's rights, the search_path of the pipeline, and a lock_timeout of 100 ms. Sequences and effects outside of the
--- transaction (dblink, files, programs) are not undone; NOTIFY is. Counting needs track_counts, which is on by default. ERROR
--- 42501 for a superuser unless a superuser owns the tables.
-CREATE OR REPLACE FUNCTION @extschema@.cc_rehearse(trigger_function regproc, since timestamptz)
+-- The rows of cc_rehearse(). Fires trigger_function AFTER INSERT, with TG_OP INSERT, for each invoice paid since `since`, in the
+-- order of payment. NEW is the invoice; TG_TABLE_NAME is cc_rehearsal, a temporary table. Each invoice has a subtransaction that
+-- is rolled back at once. So it sees no effect of the previous one, and a delivery waits no longer than the trigger takes for one
+-- invoice. tables_changed counts rows by table, such as {"public.orders": 1}; error has SQLSTATE and message. Deferred constraints
+-- are checked. Runs with the caller's rights, the search_path of the pipeline, and a lock_timeout of 100 ms. Sequences and effects
+-- outside of the transaction (dblink, files, programs) are not undone; NOTIFY is. Counting needs track_counts, which is on by
+-- default.
+CREATE OR REPLACE FUNCTION @extschema@.cc_rehearse_rows(trigger_function regproc, since timestamptz)
     RETURNS TABLE (invoice_id text, tables_changed jsonb, error text)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' SET client_min_messages = warning
 AS $$
 DECLARE
     schema CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
                               WHERE e.extname = 'cryptocloud_postback');
-    owner  CONSTANT name := (SELECT pg_get_userbyid(relowner) FROM pg_class WHERE oid = (schema || '.cc_invoice')::regclass);
     paid   record;
     before jsonb;
 BEGIN
-    IF (SELECT r.rolsuper AND NOT o.rolsuper FROM pg_roles r, pg_roles o WHERE r.rolname = current_user AND o.rolname = owner) THEN
-        RAISE EXCEPTION 'a superuser must not call cc_rehearse on tables of role "%"', owner
-            USING ERRCODE = 'insufficient_privilege', HINT = format('Run SET ROLE %I first.', owner);
-    END IF;
     DROP TABLE IF EXISTS pg_temp.cc_rehearsal;
     EXECUTE format('CREATE TEMPORARY TABLE cc_rehearsal (LIKE %s.cc_invoice) ON COMMIT DROP', schema);
     EXECUTE format('CREATE TRIGGER rehearse AFTER INSERT ON pg_temp.cc_rehearsal FOR EACH ROW EXECUTE FUNCTION %s()', trigger_function);
@@ -45,13 +40,21 @@ BEGIN
             RAISE EXCEPTION SQLSTATE 'CCUND';
         EXCEPTION
             WHEN SQLSTATE 'CCUND' THEN NULL;
-            WHEN OTHERS THEN error := SQLSTATE || ': ' || SQLERRM;
+            WHEN assert_failure OR OTHERS THEN error := SQLSTATE || ': ' || SQLERRM;
         END;
         RETURN NEXT;
     END LOOP;
     DROP TABLE pg_temp.cc_rehearsal;
 END
 $$;
+COMMENT ON FUNCTION @extschema@.cc_rehearse_rows(regproc, timestamptz) IS 'internal: the rows of cc_rehearse()';
+ALTER FUNCTION @extschema@.cc_rehearse_rows(regproc, timestamptz) OWNER TO @extowner@;
+
+-- As in the pipeline, the trigger cannot SET ROLE or RESET ROLE. ERROR 22023 if an argument is NULL, 42883 if the function does not
+-- exist, 42P17 if it is no trigger function, 42501 for a superuser unless a superuser owns the tables.
+CREATE OR REPLACE FUNCTION @extschema@.cc_rehearse(trigger_function regproc, since timestamptz)
+    RETURNS TABLE (invoice_id text, tables_changed jsonb, error text)
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.cc_rehearse(regproc, timestamptz) IS
     'trial of a new order trigger for each invoice paid since a time, rolled back; its changes or its error';
 ALTER FUNCTION @extschema@.cc_rehearse(regproc, timestamptz) OWNER TO @extowner@;

@@ -1,4 +1,5 @@
-// cc_health and cc_timeline. Their reports are SQL, in sql/operate.sql. This file gives that SQL its rights.
+// cc_health, cc_timeline and cc_rehearse. Their reports are SQL, in sql/operate.sql and sql/rehearse.sql. This file gives that SQL
+// its rights.
 #include "pg/owner.hpp"
 #include "pg/table.hpp"
 
@@ -10,9 +11,11 @@ extern "C" {
 #include "utils/builtins.h"
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
+#include "utils/syscache.h"
 
 PG_FUNCTION_INFO_V1(cc_health);
 PG_FUNCTION_INFO_V1(cc_timeline);
+PG_FUNCTION_INFO_V1(cc_rehearse);
 }
 
 namespace cc::pg {
@@ -30,10 +33,9 @@ void SwitchToOwnerForReading(Oid table) {
   SetUserIdAndSecContext(user, context | SECURITY_RESTRICTED_OPERATION);
 }
 
-// Returns the rows of the function `name` in the same schema, with the rights of the owner of the tables.
-Datum ReportAsOwner(FunctionCallInfo fcinfo, const char* name, const Oid (&types)[kMaxArguments], int count) {
+// Returns the rows of the function `name` in the same schema, with the rights of the current user.
+Datum Report(FunctionCallInfo fcinfo, const char* name, const Oid (&types)[kMaxArguments], int count, bool is_read_only) {
   const Oid schema = SchemaOf(fcinfo);
-  SwitchToOwnerForReading(TableIn(schema, "cc_inbox"));
   InitMaterializedSRF(fcinfo, 0);
   const auto* const result = reinterpret_cast<const ReturnSetInfo*>(fcinfo->resultinfo);
 
@@ -49,11 +51,35 @@ Datum ReportAsOwner(FunctionCallInfo fcinfo, const char* name, const Oid (&types
       psprintf("SELECT * FROM %s.%s(%s)", quote_identifier(get_namespace_name(schema)), name, count == 1 ? "$1" : "$1, $2");
   const int settings = NewGUCNestLevel();
   SPI_connect();
-  const int code = SPI_execute_with_args(query, count, argument_types, values, nulls, true, 0);
+  const int code = SPI_execute_with_args(query, count, argument_types, values, nulls, is_read_only, 0);
   if (code != SPI_OK_SELECT) elog(ERROR, "could not execute: %s", SPI_result_code_string(code));
   for (std::uint64_t i = 0; i < SPI_processed; ++i) tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
   SPI_finish();
   AtEOXact_GUC(false, settings);
+  return Datum{0};
+}
+
+// The same with the rights of the owner of the tables.
+Datum ReportAsOwner(FunctionCallInfo fcinfo, const char* name, const Oid (&types)[kMaxArguments], int count) {
+  SwitchToOwnerForReading(TableIn(SchemaOf(fcinfo), "cc_inbox"));
+  return Report(fcinfo, name, types, count, true);
+}
+
+// Runs the trigger with the caller's rights. It must not SET ROLE or RESET ROLE: the caller may be a superuser who is the owner
+// for now.
+Datum Rehearse(FunctionCallInfo fcinfo) {
+  if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("trigger_function and since must not be null")));
+  if (!SearchSysCacheExists1(PROCOID, PG_GETARG_DATUM(0)))
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", PG_GETARG_OID(0))));
+  RefuseSuperuser("cc_rehearse", TableIn(SchemaOf(fcinfo), "cc_inbox"));
+  Oid user;
+  int context;
+  GetUserIdAndSecContext(&user, &context);
+  SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE);  // an error resets it
+  Report(fcinfo, "cc_rehearse_rows", {REGPROCOID, TIMESTAMPTZOID}, 2, false);
+  SetUserIdAndSecContext(user, context);
   return Datum{0};
 }
 
@@ -70,4 +96,7 @@ PGDLLEXPORT Datum cc_health(PG_FUNCTION_ARGS) {
 PGDLLEXPORT Datum cc_timeline(PG_FUNCTION_ARGS) {
   return cc::pg::ReportAsOwner(fcinfo, "cc_timeline_rows", {TEXTOID, TEXTOID}, 2);
 }
+
+// Arguments: trigger_function, since.
+PGDLLEXPORT Datum cc_rehearse(PG_FUNCTION_ARGS) { return cc::pg::Rehearse(fcinfo); }
 }

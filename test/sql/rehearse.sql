@@ -33,12 +33,17 @@ SELECT invoice_id FROM cc_rehearse('ship', (SELECT paid_at FROM cc_invoice WHERE
 -- A trigger that raises, one that changes nothing, and a function that is no trigger
 CREATE FUNCTION raises() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'no such order %', NEW.order_id USING ERRCODE = 'P0002'; END $$;
 SELECT * FROM cc_rehearse('raises', '-infinity');
+CREATE FUNCTION asserts() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN ASSERT NEW.invoice_id <> 'I2', 'not I2'; RETURN NULL; END $$;
+SELECT * FROM cc_rehearse('asserts', '-infinity');
 CREATE FUNCTION idle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
 BEGIN;
 SELECT * FROM cc_rehearse('idle', '-infinity');
 SELECT count(*) FROM cc_rehearse('ship', '-infinity') WHERE error IS NULL;
 COMMIT;
 SELECT * FROM cc_rehearse('now', '-infinity');
+SELECT * FROM cc_rehearse(NULL, '-infinity');
+SELECT * FROM cc_rehearse('idle', NULL);
+SELECT * FROM cc_rehearse(0, '-infinity');
 RESET ROLE;
 -- With the caller's rights
 SELECT * FROM cc_rehearse('ship', '-infinity');
@@ -53,7 +58,7 @@ SELECT * FROM cc_rehearse('ship', '-infinity');
 RESET ROLE;
 
 DROP TABLE cc_project, cc_inbox, cc_invoice, cc_import_log, orders, shipment;
-DROP FUNCTION ship, raises, idle;
+DROP FUNCTION ship, raises, asserts, idle;
 DROP EXTENSION cryptocloud_postback;
 DROP OWNED BY regress_shop, regress_clerk;
 DROP ROLE regress_shop, regress_clerk;

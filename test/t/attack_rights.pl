@@ -177,6 +177,29 @@ for my $end ('COMMIT;', 'SET CONSTRAINTS ALL IMMEDIATE; COMMIT;')
 		"R1: a delivery within a deferred trigger, $end: each fires as the caller, once") or diag($answer);
 }
 
+# The shop's own triggers on cc_inbox have the shop's rights in cc_receive and cc_apply. So they find no object of the caller's.
+as_shop(q{
+	CREATE TABLE seen (id bigint);
+	CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS
+		$$BEGIN INSERT INTO seen VALUES (NEW.id); RETURN NULL; END$$;
+	CREATE TRIGGER see AFTER INSERT OR UPDATE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION see();
+	CREATE CONSTRAINT TRIGGER see_late AFTER INSERT OR UPDATE ON cc_inbox DEFERRABLE INITIALLY DEFERRED
+		FOR EACH ROW EXECUTE FUNCTION see()});
+for my $by ('cc_receive(bytea)', 'cc_receive(text)', 'cc_apply')
+{
+	my $enter = $entry{$by}->("SEEN$by");
+	as_shop('TRUNCATE seen');
+	my $answer = answer_as($node, 'proxy', $function . q{
+		CREATE TEMPORARY TABLE seen (id bigint);
+		CREATE TRIGGER trap AFTER INSERT ON pg_temp.seen FOR EACH ROW EXECUTE FUNCTION pg_temp.steal();
+		GRANT ALL ON pg_temp.seen TO PUBLIC;} . $enter . 'SELECT count(*) FROM pg_temp.seen; SHOW search_path');
+	is_harmless($answer, 'proxy', "a temporary table with the name of a table of a trigger on cc_inbox, $by");
+	like($answer, qr/^0\n"\$user", public\z/m, "R1: $by: that trigger does not find it, and the caller's search_path stays");
+	is(as_shop('SELECT count(*) FROM seen'), '2', "R1: $by: it finds the shop's table, also if it is deferred");
+	is(state_of("SEEN$by"), 'applied', "R1: $by: and the postback is applied");
+}
+as_shop('DROP FUNCTION see CASCADE; DROP TABLE seen');
+
 # --- R2, R1: the caller's constraints are unchanged ---
 
 my $tables = q{CREATE TEMPORARY TABLE parent (i integer PRIMARY KEY);
@@ -410,6 +433,7 @@ $node->safe_psql('postgres', q{
 	CREATE FUNCTION climb() RETURNS integer LANGUAGE plpgsql AS $$
 	BEGIN
 		EXECUTE 'RESET ROLE';
+		EXECUTE 'RESET SESSION AUTHORIZATION';
 		EXECUTE 'ALTER ROLE shop SUPERUSER';
 		EXECUTE 'SET ROLE shop';
 		RETURN 1;
@@ -419,18 +443,38 @@ $node->safe_psql('postgres', q{
 		$$BEGIN EXECUTE 'DECLARE c CURSOR WITH HOLD FOR SELECT public.climb() FROM generate_series(1, 1)'; RETURN NULL; END$$;
 	CREATE TRIGGER hold AFTER INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id LIKE 'HOLD%') EXECUTE FUNCTION hold();
 });
+sub gains_nothing
+{
+	my ($become, $call, $how) = @_;
+	answer_as($node, undef, "$become $call");
+	is(as_shop(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'shop'}), 'f',
+		"R8: the shop gains nothing from $how of a superuser: $become");
+	$node->safe_psql('postgres', 'ALTER ROLE shop NOSUPERUSER');
+	return;
+}
 for my $by ('cc_receive(text)', 'cc_apply')
 {
 	my $call = $entry{$by}->("HOLD$by");
-	for my $become ('', 'SET ROLE shop;')
-	{
-		answer_as($node, undef, "$become $call");
-		is(as_shop(q{SELECT rolsuper FROM pg_roles WHERE rolname = 'shop'}), 'f',
-			"R8: the shop gains nothing from $by of a superuser: $become");
-		$node->safe_psql('postgres', 'ALTER ROLE shop NOSUPERUSER');
-	}
+	gains_nothing($_, $call, $by) for '', 'SET ROLE shop;', 'SET SESSION AUTHORIZATION shop;';
 }
 as_shop(q{DROP TRIGGER hold ON cc_invoice; SELECT cc_apply()});
+# The same by triggers on the tables that the pipeline writes
+as_shop("CREATE TRIGGER hold AFTER INSERT OR UPDATE ON $_ FOR EACH ROW EXECUTE FUNCTION hold()") for 'cc_inbox', 'cc_import_log';
+for my $by ('cc_receive(text)', 'cc_apply', 'cc_import')
+{
+	my $call = $by eq 'cc_import' ? q{SELECT * FROM cc_import('{"result": {"uuid": "INV-HELD", "status": "created"}}')}
+	  : $entry{$by}->("HELD$by");
+	gains_nothing($_, $call, "$by, trigger on its table") for 'SET ROLE shop;', 'SET SESSION AUTHORIZATION shop;';
+}
+as_shop(q{DROP TRIGGER hold ON cc_inbox; DROP TRIGGER hold ON cc_import_log; SELECT cc_apply()});
+# The trigger of a rehearsal runs as the caller, but must not become the superuser that the session belongs to
+as_shop(q{CREATE FUNCTION become() RETURNS trigger LANGUAGE plpgsql AS
+	$$BEGIN EXECUTE 'RESET ROLE'; RAISE WARNING 'became %', current_user; RETURN NULL; END$$});
+like(answer_as($node, undef, q{SELECT * FROM cc_rehearse('become', '-infinity')}), qr/ERROR:  42501.*HINT:.*SET ROLE/s,
+	'R8: cc_rehearse refuses a superuser');
+my $rehearsed = answer_as($node, undef, q{SET ROLE shop; SELECT * FROM cc_rehearse('become', '-infinity')});
+unlike($rehearsed, qr/became/, 'R8: the trigger of a rehearsal cannot RESET ROLE');
+like($rehearsed, qr/42501: cannot set parameter "role"/, 'R8: which is its error');
 
 # --- R5: existing tables of another owner ---
 
