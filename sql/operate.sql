@@ -16,7 +16,7 @@ COMMENT ON FUNCTION @extschema@.cc_quoted(text) IS 'internal: a name as a litera
 -- Faults of the tables themselves, whatever postbacks came; none if nothing is wrong. Faults of rank 1 stop everything.
 CREATE OR REPLACE FUNCTION @extschema@.cc_table_faults()
     RETURNS TABLE (rank integer, problem text)
-    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
     schema  CONSTANT text := (SELECT quote_ident(n.nspname) FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace

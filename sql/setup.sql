@@ -94,7 +94,7 @@ COMMENT ON FUNCTION @extschema@.cc_table_indexes() IS 'internal: the indexes of 
 -- The indexes that the tables lack; `schema` is quoted.
 CREATE OR REPLACE FUNCTION @extschema@.cc_missing_indexes(schema text)
     RETURNS TABLE (table_name text, name text, is_unique boolean, columns text, predicate text)
-    LANGUAGE sql STABLE
+    LANGUAGE sql STABLE SET quote_all_identifiers = off
 BEGIN ATOMIC
     WITH known AS MATERIALIZED (
         SELECT i.indrelid, i.indisunique, pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate,
@@ -140,7 +140,7 @@ COMMENT ON FUNCTION @extschema@.cc_released_comments() IS 'internal: comments of
 -- WARNING for a problem that it does not change. ERROR 42501 if a table belongs to another role, 42809 if it is not an ordinary
 -- table.
 CREATE OR REPLACE FUNCTION @extschema@.cc_setup() RETURNS void
-    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+    LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
     -- The current schema of the extension: a schema can be renamed, and another role can create one of the old name.

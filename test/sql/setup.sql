@@ -32,6 +32,11 @@ SELECT cc.cc_setup();
 INSERT INTO cc.cc_project (name, secret) VALUES ('default', 's3cret');
 GRANT SELECT ON cc.cc_invoice TO PUBLIC;
 SELECT cc.cc_setup();
+SET quote_all_identifiers = on;     -- which changes how PostgreSQL spells an index
+SELECT cc.cc_setup();
+SELECT count(*) FROM cc.cc_missing_indexes('cc');
+RESET quote_all_identifiers;
+SELECT count(*) FROM pg_indexes WHERE schemaname = 'cc';
 SELECT name FROM cc.cc_project;
 RESET ROLE;
 SELECT relname, relkind, pg_get_userbyid(relowner) AS owner,
