@@ -93,7 +93,8 @@ BEGIN
         RETURN;
     END IF;
 
-    RETURN QUERY EXECUTE replace($query$
+    -- @. is the schema, and @@. the schema within a text of format(). A name with a quote must not end that text.
+    RETURN QUERY EXECUTE replace(replace($query$
     WITH RECURSIVE shop AS MATERIALIZED (
         SELECT p.name, p.secret, p.previous_secret, p.accept_test_payments, p.apply FROM @.cc_project AS p
     ), unsettled AS MATERIALIZED (      -- whenever received
@@ -189,13 +190,13 @@ BEGIN
                  SELECT rank, fault.problem FROM fault
                  UNION ALL
                  SELECT 2, format('shared_secret: project %s has the same secret, so a token of one pays in the other; set a different one: '
-                                  'UPDATE @.cc_project SET secret = … WHERE name = %s', @.cc_quoted(o.name), quote_literal(shop.name))
+                                  'UPDATE @@.cc_project SET secret = … WHERE name = %s', @.cc_quoted(o.name), quote_literal(shop.name))
                    FROM shop AS o
                   WHERE o.name <> shop.name
                     AND (shop.secret IN (o.secret, o.previous_secret) OR shop.previous_secret IN (o.secret, o.previous_secret))
                  UNION ALL
                  SELECT 3, format('bad_signature: nothing has verified since %s, %s failed in a row, %s: '
-                                  'UPDATE @.cc_project SET secret = … WHERE name = %s; SELECT * FROM @.cc_reverify(%4$s)',
+                                  'UPDATE @@.cc_project SET secret = … WHERE name = %s; SELECT * FROM @@.cc_reverify(%4$s)',
                                   date_trunc('second', bad.began), bad.number,
                                   CASE WHEN good.number = 0 THEN 'none ever verified'
                                        ELSE format('before that %s %%', round((100 * noise.number / (noise.number + good.number))::numeric)) END,
@@ -203,21 +204,21 @@ BEGIN
                   WHERE burst.is_burst AND bad.reason = 'bad_signature'
                  UNION ALL
                  SELECT 3, format('clock: %s since %s, %s in a row; this server has %s: set its clock, then '
-                                  'SELECT * FROM @.cc_reverify(%s, leeway => …)',
+                                  'SELECT * FROM @@.cc_reverify(%s, leeway => …)',
                                   bad.reason, date_trunc('second', bad.began), bad.number, date_trunc('second', $4), quote_literal(shop.name))
                   WHERE burst.is_burst AND bad.reason <> 'bad_signature'
                  UNION ALL
-                 SELECT 5, format('failed: %s, the first is %s with SQLSTATE %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, '
-                                  'fix the trigger, then CALL @.cc_work()',
+                 SELECT 5, format('failed: %s, the first is %s with SQLSTATE %s: SELECT error FROM @@.cc_inbox WHERE id = %2$s, '
+                                  'fix the trigger, then CALL @@.cc_work()',
                                   u.failed, u.first_failed, u.sqlstate)
                   WHERE u.failed > 0
                  UNION ALL
-                 SELECT 6, format('conflict: %s, the first is %s: SELECT error FROM @.cc_inbox WHERE id = %2$s, '
-                                  'if the postback is right, SELECT @.cc_accept(%2$s), else UPDATE @.cc_inbox SET state = ''duplicate'' WHERE id = %2$s AND state = ''conflict''',
+                 SELECT 6, format('conflict: %s, the first is %s: SELECT error FROM @@.cc_inbox WHERE id = %2$s, '
+                                  'if the postback is right, SELECT @@.cc_accept(%2$s), else UPDATE @@.cc_inbox SET state = ''duplicate'' WHERE id = %2$s AND state = ''conflict''',
                                   u.conflicts, u.first_conflict)
                   WHERE u.conflicts > 0
                  UNION ALL
-                 SELECT 7, format('pending: %s, the oldest since %s: CALL @.cc_work()', u.waiting, date_trunc('second', u.oldest_waiting))
+                 SELECT 7, format('pending: %s, the oldest since %s: CALL @@.cc_work()', u.waiting, date_trunc('second', u.oldest_waiting))
                   WHERE u.oldest_waiting < $4 - interval '5 minutes'
                  UNION ALL
                  SELECT 8, format('silence: nothing has verified since %s, although these hours were never silent before: '
@@ -225,7 +226,7 @@ BEGIN
                   WHERE quiet.is_unusual
                  UNION ALL
                  SELECT 11, format('test_payments: test payments count as paid: '
-                                   'UPDATE @.cc_project SET accept_test_payments = false WHERE name = %L', shop.name)
+                                   'UPDATE @@.cc_project SET accept_test_payments = false WHERE name = %L', shop.name)
                   WHERE shop.accept_test_payments
              ) AS f ORDER BY f.rank, f.problem LIMIT 1
          ) AS worst ON true
@@ -255,19 +256,19 @@ BEGIN
     SELECT NULL, n.number, 0, 0, n.number, 0, n.waiting, n.failed, n.oldest_waiting, n.conflicts, n.last_received, NULL,
            CASE WHEN NOT EXISTS (SELECT FROM shop) THEN
                     coalesce((SELECT fault.problem FROM fault ORDER BY fault.rank, fault.problem LIMIT 1),
-                             'project: cc_project is empty: INSERT INTO @.cc_project (name, secret) VALUES (''default'', …)')
+                             format('project: cc_project is empty: INSERT INTO @@.cc_project (name, secret) VALUES (''default'', …)'))
                 WHEN n.waiting + n.failed > 0 THEN
                     format('unknown_project: %s wait for projects that no longer exist, such as %s: '
-                           'INSERT INTO @.cc_project (name, secret) VALUES (%2$s, …)',
+                           'INSERT INTO @@.cc_project (name, secret) VALUES (%2$s, …)',
                            n.waiting + n.failed, @.cc_quoted(n.lost_name))
                 WHEN n.number > 0 THEN
                     format('unknown_project: %s came for projects that do not exist, the last for %s: correct the URL at the service, or make the '
-                           'project and SELECT * FROM @.cc_reverify()', n.number, @.cc_quoted(n.name))
+                           'project and SELECT * FROM @@.cc_reverify()', n.number, @.cc_quoted(n.name))
            END
       FROM stranger AS n
     ORDER BY 1 NULLS LAST
-    $query$, '@.', schema || '.')
-    USING statement_timestamp() - period, ranks, faults, statement_timestamp(), period;
+    $query$, '@@.', $quote$' || $6 || '.$quote$), '@.', schema || '.')
+    USING statement_timestamp() - period, ranks, faults, statement_timestamp(), period, replace(schema, '%', '%%');
 END
 $$;
 COMMENT ON FUNCTION @extschema@.cc_health_rows(interval) IS 'internal: the rows of cc_health()';

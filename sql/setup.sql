@@ -195,9 +195,9 @@ BEGIN
             END LOOP;
         ELSE
             FOR command IN EXECUTE format(
-                'SELECT format(''ALTER TABLE %s ADD COLUMN %%I %%s'', name, definition) FROM %s.cc_table_columns() AS w
-                  WHERE table_name = %L AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %L::regclass AND attname = w.name)',
-                wanted.path, schema, wanted.name, wanted.path)
+                'SELECT format(''ALTER TABLE %%s ADD COLUMN %%I %%s'', %1$L, name, definition) FROM %2$s.cc_table_columns() AS w
+                  WHERE table_name = %3$L AND NOT EXISTS (SELECT FROM pg_attribute WHERE attrelid = %1$L::regclass AND attname = w.name)',
+                wanted.path, schema, wanted.name)
             LOOP
                 EXECUTE command;
             END LOOP;
@@ -205,9 +205,9 @@ BEGIN
         -- Comments
         FOR command IN EXECUTE format(
             'SELECT format(''COMMENT ON %%s IS %%L'', place, wanted)
-               FROM (SELECT ''TABLE %1$s'' AS place, %2$L AS wanted, obj_description(%1$L::regclass, ''pg_class'') AS known
+               FROM (SELECT ''TABLE '' || %1$L AS place, %2$L AS wanted, obj_description(%1$L::regclass, ''pg_class'') AS known
                      UNION ALL
-                     SELECT format(''COLUMN %1$s.%%I'', name), comment, col_description(attrelid, attnum)
+                     SELECT format(''COLUMN %%s.%%I'', %1$L, name), comment, col_description(attrelid, attnum)
                        FROM %3$s.cc_table_columns() JOIN pg_attribute ON attname = name AND attrelid = %1$L::regclass
                       WHERE table_name = %4$L) AS c
               WHERE wanted <> known IS NOT FALSE AND (known IS NULL OR known IN (SELECT %3$s.cc_released_comments()))',

@@ -685,6 +685,27 @@ for my $call ('SELECT moved.cc_setup()', "SELECT http_status FROM moved.cc_recei
 }
 is(answer_as($node, 'shop', q{SELECT count(*) FROM moved.cc_invoice}, 'renamed'), '3', 'R7: and postbacks are applied');
 is(answer_as($node, 'shop', q{SELECT count(*) FROM cc.cc_inbox}, 'renamed'), '0', 'R7: none went astray');
+# The owner of the schema may be another role than that of the tables, and chooses its name: here one that calls a function, if it
+# ends a text of SQL
+answer_as($node, undef, q{ALTER SCHEMA moved OWNER TO mallory}, 'renamed');
+my $evil = q{"a'||ev.il()||'%s"};
+answer_as($node, 'mallory', qq~
+	CREATE SCHEMA ev; GRANT USAGE ON SCHEMA ev TO PUBLIC;
+	CREATE FUNCTION ev.il() RETURNS text LANGUAGE plpgsql AS
+		\$\$BEGIN RAISE WARNING 'mallory''s function runs as %', current_user; RETURN ''; END\$\$;
+	GRANT USAGE, CREATE ON SCHEMA moved TO shop; ALTER SCHEMA moved RENAME TO $evil~, 'renamed');
+my $order_trigger = 'CREATE FUNCTION public.pay() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NULL; END$$';
+answer_as($node, undef, "$order_trigger; ALTER FUNCTION public.pay() OWNER TO shop", 'renamed');
+answer_as($node, 'shop', "COMMENT ON TABLE $evil.cc_inbox IS NULL; COMMENT ON COLUMN $evil.cc_inbox.body IS NULL;
+	ALTER TABLE $evil.cc_project DROP COLUMN notify; DROP INDEX $evil.cc_invoice_order", 'renamed');
+for my $call ("SELECT $evil.cc_setup()", "SELECT $evil.cc_setup()", "SELECT * FROM $evil.cc_health()",
+	"INSERT INTO $evil.cc_inbox (project, body) VALUES ('nobody', '{}')", "SELECT * FROM $evil.cc_health()",
+	"SELECT * FROM $evil.cc_timeline('A')", "SELECT * FROM $evil.cc_overdue()", "CALL $evil.cc_work()",
+	"SELECT * FROM $evil.cc_rehearse('public.pay', '-infinity')", "SELECT * FROM $evil.cc_reverify()", "SELECT $evil.cc_erase('C')",
+	"SELECT $evil.cc_purge('1 day')", "DELETE FROM $evil.cc_project", "SELECT * FROM $evil.cc_health()")
+{
+	unlike(answer_as($node, 'shop', $call, 'renamed'), qr/mallory|ERROR/, "R7: the name of the schema is no code: $call");
+}
 
 # --- R4: a NULL or a missing column where a value is required ---
 
