@@ -27,8 +27,8 @@ COMMENT ON FUNCTION @extschema@.cc_apply(integer) IS
     'number of pending and failed postbacks that it settled, at most max_rows';
 ALTER FUNCTION @extschema@.cc_apply(integer) OWNER TO @extowner@;
 
--- Tries each waiting row once, in batches of 50 with a COMMIT after each, in READ COMMITTED. ERROR 2D000 inside a transaction block,
--- 42501 like cc_apply.
+-- Tries each waiting row once, in batches of 50 with a COMMIT after each, in READ COMMITTED. Ends early after a cancel or timeout.
+-- ERROR 2D000 inside a transaction block, 42501 like cc_apply.
 CREATE OR REPLACE PROCEDURE @extschema@.cc_work()
     LANGUAGE c AS 'MODULE_PATHNAME';
 COMMENT ON PROCEDURE @extschema@.cc_work() IS 'settlement of all pending and failed postbacks, in batches of one transaction each';

@@ -113,7 +113,8 @@ bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
   const SettleOutcome outcome =
       Settle({.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = false, .hold = nullptr}, row);
   const bool is_early = outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables;
-  batch.is_ended = is_early || outcome == SettleOutcome::kEnded;
+  batch.is_cancelled = outcome == SettleOutcome::kEnded;
+  batch.is_ended = is_early || batch.is_cancelled;
   if (is_early || outcome == SettleOutcome::kBusy) return true;
   WriteInboxRow(schema, owner, row);
   if (!IsWaiting(row)) ++batch.settled;

@@ -7,6 +7,7 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/xact.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
 #include "utils/builtins.h"
 
@@ -35,6 +36,21 @@ enum class PostbackColumn : std::uint8_t {
 };
 using PostbackRow = Row<PostbackColumn, static_cast<std::size_t>(PostbackColumn::kCount)>;
 
+constexpr Oid kPostbackTypes[PostbackRow::kCount] = {BOOLOID, TEXTOID, TEXTOID,        TEXTOID,  NUMERICOID,
+                                                     TEXTOID, TEXTOID, TIMESTAMPTZOID, JSONBOID, JSONBOID};
+
+// Raises 42804 if ALTER TYPE changed cc_postback.
+TupleDesc PostbackDescriptor(FunctionCallInfo fcinfo) {
+  const TupleDesc descriptor = ResultDescriptor(fcinfo);
+  bool is_same = static_cast<std::size_t>(descriptor->natts) == PostbackRow::kCount;
+  for (std::size_t i = 0; is_same && i < PostbackRow::kCount; ++i)
+    is_same = TupleDescAttr(descriptor, static_cast<int>(i))->atttypid == kPostbackTypes[i];
+  if (!is_same)
+    ereport(ERROR,
+            (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("type \"cc_postback\" is not as CREATE EXTENSION makes it")));
+  return descriptor;
+}
+
 void SetVerifiedColumns(const Verification& verification, PostbackRow& row) {
   const Fields& fields = verification.postback.fields;
   const Document& claims = verification.token.claims;
@@ -54,7 +70,7 @@ Datum VerifyPostback(FunctionCallInfo fcinfo, bool is_utf8) {
   input.secret_count = 1;
   input.clock = PG_NARGS() > 3 ? ClockFrom(fcinfo->args[3], fcinfo->args[4]) : ClockAt(GetCurrentStatementStartTimestamp());
   input.request = RequestFrom(ArgumentOrNull(fcinfo, 0), is_utf8, ArgumentOrNull(fcinfo, 1));
-  const TupleDesc descriptor = ResultDescriptor(fcinfo);
+  const TupleDesc descriptor = PostbackDescriptor(fcinfo);
 
   Verification verification = Verify(input);
   const bool verified = verification.reason == Reason::kVerified;

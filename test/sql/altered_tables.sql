@@ -164,6 +164,20 @@ RESET ROLE;
 DROP VIEW states;
 DROP PROCEDURE deliver_variants;
 DROP TABLE variant;
+-- The type of the result
+BEGIN;
+ALTER TYPE cc_postback ALTER ATTRIBUTE verified TYPE text;
+SELECT verified FROM cc_verify_postback('{}'::text, NULL, 's3cret');
+ROLLBACK;
+BEGIN;
+ALTER TYPE cc_postback ADD ATTRIBUTE more text;
+SELECT verified FROM cc_verify_postback('{}'::text, NULL, 's3cret');
+ROLLBACK;
+BEGIN;
+ALTER TYPE cc_postback DROP ATTRIBUTE payload;
+SELECT verified FROM cc_verify_postback('{}'::text, NULL, 's3cret');
+ROLLBACK;
+
 \ir test/sql/shared/end.sql
 DROP PROCEDURE deliver;
 REVOKE ALL ON SCHEMA public FROM regress_shop;

@@ -213,7 +213,15 @@ is(states('HANG3'), 'pending:55P03', 'R3: its row says so');
 is(ask($two, insert(body('AFTER4'))), 'applied', 'R3: the next statement works as ever');
 is(query(q{SET statement_timeout = '300ms'; SELECT cc_apply() >= 0}), 't', 'R3: statement_timeout in cc_apply is no ERROR');
 unlike(query(q{SELECT string_agg(DISTINCT state, ' ') FROM cc_inbox WHERE body LIKE '%HANG%'}), qr/failed/, 'R3: and makes nothing failed');
+my $attempts = q{SELECT sum(attempts) FROM cc_inbox WHERE body LIKE '%HANG%'};
+my $before = query($attempts);
+ask($two, q{SET statement_timeout = '300ms';});
+ask($two, 'CALL cc_work();', wait => 0);
+until_idle_or($node, $two_pid, 'cc_work', "wait_event = 'advisory' AND ($attempts) > $before");
+is(query("SELECT state FROM pg_stat_activity WHERE pid = $two_pid"), 'idle', 'R3: cc_work ends after a statement_timeout');
+is(query($attempts) - $before, 1, 'R3: and keeps the row that ran out of time');
 ask($holder, 'SELECT pg_advisory_unlock(42);');
+is(ask($two, 'RESET statement_timeout;'), '', 'R3: without an ERROR');
 settle('R3: after timeouts and a cancel');
 is(query(q{SELECT count(*) FROM paid WHERE invoice_id ~ '^(BEFORE|HANG|AFTER)[0-9]'}), '9', 'R3: and all nine are paid');
 
