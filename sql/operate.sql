@@ -348,7 +348,8 @@ BEGIN
         SELECT f.invoice_id, f.project FROM unnest($4, $5) AS f (invoice_id, project)
         UNION SELECT c.invoice_id, c.project FROM claim AS c WHERE c.is_verified
     ), arrival AS (
-        SELECT i.*, coalesce((@.cc_verify_postback(i.body, i.content_type, '-', i.received_at)).payload, '{}') AS payload
+        SELECT i.id, i.received_at, i.applied_at, i.state, i.reason, i.error, i.invoice_id,
+               coalesce((@.cc_verify_postback(i.body, i.content_type, '-', i.received_at)).payload, '{}') AS payload
           FROM about JOIN @.cc_inbox AS i ON i.invoice_id = about.invoice_id AND i.project = about.project
     )
     SELECT e.* FROM (

@@ -13,8 +13,8 @@ namespace cc::pg {
 /// Reads the row with this id. Returns false if there is none.
 bool ReadInboxRow(Oid schema, std::int64_t id, InboxRow& row);
 
-/// Writes the columns that Settle fills in. If Settle removed the body, the body of the stored row is removed as well. The current
-/// user is `owner`.
+/// Writes the columns that Settle fills in. If Settle removed the body, the body of the stored row is removed as well. The
+/// current user is `owner`.
 void WriteInboxRow(Oid schema, Oid owner, const InboxRow& row);
 
 /// Raises 0A000 unless the transaction is READ COMMITTED: rows settled now may be newer than another snapshot.

@@ -1,5 +1,5 @@
-// cc_health, cc_timeline and cc_rehearse. Their reports are SQL, in sql/operate.sql and sql/rehearse.sql. This file gives that SQL
-// its rights.
+// cc_health, cc_timeline and cc_rehearse. Their reports are SQL, in sql/operate.sql and sql/rehearse.sql. This file gives that
+// SQL its rights.
 #include "pg/owner.hpp"
 #include "pg/table.hpp"
 
@@ -71,8 +71,7 @@ Datum Rehearse(FunctionCallInfo fcinfo) {
   if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("trigger_function and since must not be null")));
   if (!SearchSysCacheExists1(PROCOID, PG_GETARG_DATUM(0)))
-    ereport(ERROR,
-            (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", PG_GETARG_OID(0))));
+    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", PG_GETARG_OID(0))));
   RefuseSuperuser("cc_rehearse", TableIn(SchemaOf(fcinfo), "cc_inbox"));
   Oid user;
   int context;

@@ -46,8 +46,7 @@ TupleDesc PostbackDescriptor(FunctionCallInfo fcinfo) {
   for (std::size_t i = 0; is_same && i < PostbackRow::kCount; ++i)
     is_same = TupleDescAttr(descriptor, static_cast<int>(i))->atttypid == kPostbackTypes[i];
   if (!is_same)
-    ereport(ERROR,
-            (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("type \"cc_postback\" is not as CREATE EXTENSION makes it")));
+    ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("type \"cc_postback\" is not as CREATE EXTENSION makes it")));
   return descriptor;
 }
 

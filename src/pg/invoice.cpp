@@ -55,6 +55,7 @@ struct {
   Oid table;
   bool is_current;
   bool runs_merchant_code;
+  bool has_exact_amounts;  // amount_crypto is not numeric(20, 8), say, which would round it
 } known_table;
 
 void ForgetTable(Oid table) {
@@ -72,11 +73,18 @@ bool HasEachColumn(Relation table) {
   return true;
 }
 
+[[noreturn]] void RaiseAltered(std::size_t column) {
+  ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
+                  errmsg("column \"%s\" of \"cc_invoice\" is not as cc_setup() makes it", kInvoiceColumns[column].name.data())));
+  pg_unreachable();
+}
+
 void ReadTable(Oid schema) {
   OnRelationChange(ForgetTable);
   if (OidIsValid(known_table.table) && known_table.table == get_relname_relid("cc_invoice", schema)) return;
   const Relation table = OpenTable(schema, "cc_invoice");
-  known_table = {RelationGetRelid(table), HasEachColumn(table), RunsMerchantCode(table)};
+  known_table = {RelationGetRelid(table), HasEachColumn(table), RunsMerchantCode(table),
+                 ColumnFinder(table).Find("amount_crypto", NUMERICOID) != 0};
   CloseTable(table);
 }
 
@@ -188,10 +196,7 @@ InvoiceRow ReadForUpdate(Oid schema, const InvoiceRow& key) {
     ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("the invoice was deleted while it was being updated")));
   InvoiceRow row;
   for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
-    if (TupleDescAttr(found.descriptor, static_cast<int>(i))->atttypid != TypeOf(kInvoiceColumns[i].kind))
-      ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH),
-                      errmsg("column \"%s\" of \"cc_invoice\" is not as cc_setup() makes it",
-                             NameStr(TupleDescAttr(found.descriptor, static_cast<int>(i))->attname))));
+    if (TupleDescAttr(found.descriptor, static_cast<int>(i))->atttypid != TypeOf(kInvoiceColumns[i].kind)) RaiseAltered(i);
   heap_deform_tuple(found.tuple, found.descriptor, row.values, row.nulls);
   for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
     if (kInvoiceColumns[i].not_null && row.nulls[i])
@@ -449,6 +454,7 @@ InvoiceLookup FindInvoice(const DeliveryContext& context, Datum invoice_id) {
 
 const char* ChangeInvoice(const DeliveryContext& context, const Delivery& delivery, bool is_known, InvoiceChange* result) {
   ReadTable(context.schema);
+  if (!known_table.has_exact_amounts) RaiseAltered(kAmountCrypto);
   InvoiceChange change = InvoiceChange::kNone;
   const char* contradiction;
   if (known_table.runs_merchant_code) {

@@ -37,8 +37,8 @@ std::int64_t CountHoldableCursors(Oid schema) {
 // The user who connected. A background worker without a user has the rights of a superuser.
 bool IsConnectedAsSuperuser() { return !OidIsValid(MyProc->roleId) || superuser_arg(MyProc->roleId); }
 
-// In code that runs at commit, a superuser's session can RESET ROLE and RESET SESSION AUTHORIZATION. So the merchant's code may not
-// leave any for commit.
+// In code that runs at commit, a superuser's session can RESET ROLE and RESET SESSION AUTHORIZATION. So the merchant's code may
+// not leave any for commit.
 bool MayLeaveNoCode(Oid owner) {
   return (superuser_arg(GetSessionUserId()) || IsConnectedAsSuperuser()) && !superuser_arg(owner);
 }

@@ -328,7 +328,8 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   if (judgement.is_hidden) return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
   progress.state = judgement.decision.state;
   progress.reason = judgement.decision.reason;
-  if (progress.state == State::kDuplicate) progress.is_erased = FindInvoice(context, row.Value(InboxColumn::kInvoiceId)).is_erased;
+  if (progress.state == State::kDuplicate)
+    progress.is_erased = FindInvoice(context, row.Value(InboxColumn::kInvoiceId)).is_erased;
   if (progress.state != kNewContent.state) return;
   if (project.is_deferred && !request.apply_now) return KeepPending(progress, nullptr);
   Apply(context, delivery, progress);

@@ -122,6 +122,8 @@ INSERT INTO variant (make, undo) VALUES
     ('CREATE RULE also AS ON INSERT TO cc_invoice DO ALSO SELECT 1', 'DROP RULE also ON cc_invoice'),
     ('CREATE RULE never AS ON INSERT TO cc_invoice DO INSTEAD NOTHING', 'DROP RULE never ON cc_invoice'),
     ('ALTER TABLE cc_invoice ALTER status TYPE varchar(255)', 'ALTER TABLE cc_invoice ALTER status TYPE text'),
+    ('ALTER TABLE cc_invoice ALTER amount_crypto TYPE numeric(20, 8)', 'ALTER TABLE cc_invoice ALTER amount_crypto TYPE numeric'),
+    ('ALTER TABLE cc_invoice ALTER amount_crypto TYPE float', 'ALTER TABLE cc_invoice ALTER amount_crypto TYPE numeric'),
     ('ALTER TABLE cc_invoice DROP fee', 'SELECT cc_setup()'),
     ('CREATE UNIQUE INDEX once ON cc_inbox (body)', 'DROP INDEX once'),
     ('CREATE TRIGGER pass BEFORE INSERT ON cc_inbox FOR EACH ROW EXECUTE FUNCTION pass()', 'DROP TRIGGER pass ON cc_inbox');

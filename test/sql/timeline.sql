@@ -89,6 +89,15 @@ SELECT * FROM cc.cc_timeline_rows('AAA', NULL);
 SELECT count(*) FROM cc.cc_inbox;
 RESET ROLE;
 
+-- The owner may add columns, also of these names
+SET ROLE regress_shop;
+BEGIN;
+ALTER TABLE cc.cc_inbox ADD payload jsonb, ADD at timestamptz, ADD event text, ADD detail text;
+ALTER TABLE cc.cc_invoice ADD payload jsonb, ADD at timestamptz, ADD event text, ADD detail text;
+SELECT count(*) > 0 AS found FROM cc.cc_timeline('ORDER-1');
+ROLLBACK;
+RESET ROLE;
+
 -- An order of many invoices, as of a static wallet, and a claim that names but one of them
 SET ROLE regress_shop;
 SELECT count(*) FROM generate_series(1, 12) AS n, cc.deliver('WALLET' || n, 'CUSTOMER');
