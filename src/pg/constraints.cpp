@@ -1,5 +1,7 @@
 #include "pg/constraints.hpp"
 
+#include "pg/table.hpp"
+
 extern "C" {
 #include "access/genam.h"
 #include "access/htup_details.h"
@@ -181,6 +183,14 @@ bool FireNext(Oid owner, List** fired) {
   return false;
 }
 
+// A deferred unique or exclusion constraint evaluates the expressions of its index again. A foreign key has the rights of the
+// owner of its table, and cannot reset them.
+bool MayRunOthersCode(const ConstraintTrigger& trigger) {
+  FormData_pg_constraint constraint;
+  if (trigger.function != F_UNIQUE_KEY_RECHECK) return !IsBuiltIn(trigger.function);
+  return ReadConstraint(trigger.constraint, constraint) && CallsOthersCode(constraint.conindid);
+}
+
 }  // namespace
 
 void CheckDeferredConstraints(Oid owner) {
@@ -200,7 +210,7 @@ void CheckDeferredConstraints(Oid owner) {
 bool HasPendingTriggers() {
   ReadTriggers();
   for (int i = 0; i < trigger_count; ++i)
-    if (!IsBuiltIn(triggers[i].function) && AfterTriggerPendingOnRel(triggers[i].table)) return true;
+    if (AfterTriggerPendingOnRel(triggers[i].table) && MayRunOthersCode(triggers[i])) return true;
   return false;
 }
 

@@ -8,6 +8,7 @@
 
 extern "C" {
 #include "access/htup_details.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
 #include "utils/builtins.h"
@@ -24,14 +25,29 @@ void SetSearchPath(Oid schema) {
   set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 }
 
-// Returns the number of cursors that outlive their transaction.
-Statement count_cursors{
-    [](const char*) -> const char* { return "SELECT pg_catalog.count(*) FROM pg_catalog.pg_cursors WHERE is_holdable"; }};
+#define CURSOR "pg_catalog.concat_ws(' ', creation_time, name, statement)"
 
-std::int64_t CountHoldableCursors(Oid schema) {
-  const ResultRow row = Execute(count_cursors, schema, nullptr, 0).first;
+// Returns the cursors that outlive their transaction, as a text[].
+Statement select_cursors{[](const char*) -> const char* {
+  return "SELECT coalesce(pg_catalog.array_agg(" CURSOR "), '{}') FROM pg_catalog.pg_cursors WHERE is_holdable";
+}};
+
+// Returns those that are not in the text[]. Their number says nothing, because the merchant's code can close one of the caller's.
+Statement select_other_cursors{[](const char*) -> const char* {
+  return "SELECT name FROM pg_catalog.pg_cursors WHERE is_holdable AND " CURSOR " OPERATOR(pg_catalog.<>) ALL ($1)";
+}};
+
+#undef CURSOR
+
+Datum HoldableCursors(Oid schema) {
+  const ResultRow row = Execute(select_cursors, schema, nullptr, 0).first;
   bool is_null;
-  return DatumGetInt64(heap_getattr(row.tuple, 1, row.descriptor, &is_null));
+  return heap_getattr(row.tuple, 1, row.descriptor, &is_null);
+}
+
+bool HasOtherCursors(Oid schema, Datum cursors) {
+  const Parameter parameter{TEXTARRAYOID, cursors};
+  return Execute(select_other_cursors, schema, &parameter, 1).processed > 0;
 }
 
 // The user who connected. A background worker without a user has the rights of a superuser.
@@ -58,8 +74,8 @@ void ForgetTables(Oid table) {
 }  // namespace
 
 MerchantCode BeginMerchantCode(Oid schema, Oid owner) {
-  MerchantCode code{.schema = schema, .owner = owner, .may_leave_no_code = MayLeaveNoCode(owner), .cursors = 0, .settings = 0};
-  if (code.may_leave_no_code) code.cursors = CountHoldableCursors(schema);
+  MerchantCode code{.schema = schema, .owner = owner, .may_leave_no_code = MayLeaveNoCode(owner), .cursors = Datum{0}, .settings = 0};
+  if (code.may_leave_no_code) code.cursors = HoldableCursors(schema);
   code.settings = NewGUCNestLevel();
   SetSearchPath(schema);
   return code;
@@ -67,7 +83,7 @@ MerchantCode BeginMerchantCode(Oid schema, Oid owner) {
 
 void EndMerchantCode(const MerchantCode& code, bool check) {
   if (check) CheckDeferredConstraints(code.owner);
-  if (code.may_leave_no_code && (CountHoldableCursors(code.schema) > code.cursors || HasPendingTriggers()))
+  if (code.may_leave_no_code && (HasOtherCursors(code.schema, code.cursors) || HasPendingTriggers()))
     ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
                     errmsg("a trigger left code that would run at commit in the session of a superuser"),
                     errdetail("It declared a cursor WITH HOLD, or queued a deferred trigger of another owner."),

@@ -9,7 +9,7 @@ struct MerchantCode {
   Oid schema;
   Oid owner;
   bool may_leave_no_code;  ///< for commit: the session is a superuser's
-  std::int64_t cursors;    ///< that outlive the transaction, at the beginning
+  Datum cursors;           ///< that outlive the transaction, at the beginning; a text[]
   int settings;            ///< nesting level of the caller's settings
 };
 

@@ -179,29 +179,11 @@ bool IsDistributed(Oid table) {
   return found;
 }
 
-// True if the index calls a function, operator or type that did not come with PostgreSQL: catalogs list no other dependencies.
-bool CallsMerchantCode(Oid index) {
-  const Relation dependencies = table_open(DependRelationId, AccessShareLock);
-  ScanKeyData keys[2];
-  ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
-  ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(index));
-  const SysScanDesc scan = systable_beginscan(dependencies, DependDependerIndexId, true, nullptr, 2, keys);
-  bool found = false;
-  HeapTuple row;
-  while (!found && HeapTupleIsValid(row = systable_getnext(scan))) {
-    const Oid kind = reinterpret_cast<const FormData_pg_depend*>(GETSTRUCT(row))->refclassid;
-    found = kind != RelationRelationId && kind != ConstraintRelationId && kind != CollationRelationId;
-  }
-  systable_endscan(scan);
-  table_close(dependencies, AccessShareLock);
-  return found;
-}
-
 bool HasMerchantIndex(Relation table) {
   List* const indexes = RelationGetIndexList(table);
   bool found = false;
   ListCell* cell;
-  foreach (cell, indexes) found |= CallsMerchantCode(lfirst_oid(cell));
+  foreach (cell, indexes) found |= CallsOthersCode(lfirst_oid(cell));
   list_free(indexes);
   return found;
 }
@@ -364,6 +346,23 @@ bool RunsMerchantCode(Relation table) {
     if (TupleDescAttr(descriptor, i)->atttypid >= FirstNormalObjectId) return true;  // the type may be a domain with a check
   return HasMerchantTrigger(table) || table->rd_rules != nullptr || table->rd_rel->relhassubclass ||
          HasMerchantExpression(descriptor->constr) || HasMerchantIndex(table);
+}
+
+bool CallsOthersCode(Oid index) {
+  const Relation dependencies = table_open(DependRelationId, AccessShareLock);
+  ScanKeyData keys[2];
+  ScanKeyInit(&keys[0], Anum_pg_depend_classid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(RelationRelationId));
+  ScanKeyInit(&keys[1], Anum_pg_depend_objid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(index));
+  const SysScanDesc scan = systable_beginscan(dependencies, DependDependerIndexId, true, nullptr, 2, keys);
+  bool found = false;
+  HeapTuple row;
+  while (!found && HeapTupleIsValid(row = systable_getnext(scan))) {
+    const Oid kind = reinterpret_cast<const FormData_pg_depend*>(GETSTRUCT(row))->refclassid;
+    found = kind != RelationRelationId && kind != ConstraintRelationId && kind != CollationRelationId;
+  }
+  systable_endscan(scan);
+  table_close(dependencies, AccessShareLock);
+  return found;
 }
 
 bool IsKeptUnique(Relation table, const char* column, Oid type) {

@@ -87,6 +87,9 @@ class Scan {
 /// Returns true if an index, whatever its name, prevents two rows with the same value in this column.
 bool IsKeptUnique(Relation table, const char* column, Oid type);
 
+/// Returns true if the index calls a function, operator or type that did not come with PostgreSQL.
+bool CallsOthersCode(Oid index);
+
 /// Returns true if an insert or update of this table runs the merchant's code: a trigger, a rule, a check, a default other than a
 /// constant, a generated column, or an index with a function that is not PostgreSQL's own. An inheriting table may have any.
 bool RunsMerchantCode(Relation table);

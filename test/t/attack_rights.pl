@@ -467,6 +467,49 @@ for my $by ('cc_receive(text)', 'cc_apply', 'cc_import')
 	gains_nothing($_, $call, "$by, trigger on its table") for 'SET ROLE shop;', 'SET SESSION AUTHORIZATION shop;';
 }
 as_shop(q{DROP TRIGGER hold ON cc_inbox; DROP TRIGGER hold ON cc_import_log; SELECT cc_apply()});
+# A cursor WITH HOLD in the place of one of the superuser's
+as_shop(q{
+	CREATE FUNCTION swap() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		EXECUTE 'CLOSE ALL';
+		EXECUTE 'DECLARE mine CURSOR WITH HOLD FOR SELECT public.climb() FROM generate_series(1, 1)';
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER swap AFTER INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id LIKE 'SWAP%') EXECUTE FUNCTION swap()});
+gains_nothing('BEGIN; DECLARE mine CURSOR WITH HOLD FOR SELECT 1; SET ROLE shop;', $entry{'cc_receive(text)'}->('SWAP') . 'COMMIT;',
+	'a cursor WITH HOLD that it closed and declared');
+as_shop('DROP FUNCTION swap CASCADE; SELECT cc_apply()');
+# The deferred constraint of another role, on whose table the shop writes: its index calls a function of that role
+answer_as($node, 'mallory', q{
+	CREATE SCHEMA theirs;
+	GRANT USAGE ON SCHEMA theirs TO shop;
+	CREATE FUNCTION theirs.climb() RETURNS integer LANGUAGE plpgsql AS $$
+	BEGIN
+		EXECUTE 'RESET ROLE';
+		EXECUTE 'ALTER ROLE shop SUPERUSER';
+		EXECUTE 'SET ROLE shop';
+		RETURN 1;
+	EXCEPTION WHEN OTHERS THEN RETURN 0;
+	END $$;
+	CREATE FUNCTION theirs.same(i integer) RETURNS integer IMMUTABLE LANGUAGE plpgsql AS
+		$$BEGIN PERFORM theirs.climb(); RETURN i; END$$;
+	CREATE TABLE theirs.orders (i integer, EXCLUDE USING btree ((theirs.same(i)) WITH =) DEFERRABLE INITIALLY DEFERRED);
+	GRANT SELECT, INSERT, DELETE ON theirs.orders TO shop});
+as_shop(q{
+	CREATE FUNCTION write_theirs() RETURNS trigger LANGUAGE plpgsql AS $$
+	BEGIN
+		INSERT INTO theirs.orders VALUES (1);
+		INSERT INTO theirs.orders VALUES (1);
+		DELETE FROM theirs.orders WHERE ctid = (SELECT min(ctid) FROM theirs.orders);
+		RETURN NULL;
+	END $$;
+	CREATE TRIGGER write_theirs AFTER INSERT ON cc_invoice FOR EACH ROW WHEN (NEW.invoice_id LIKE 'THEIRS%')
+		EXECUTE FUNCTION write_theirs()});
+gains_nothing('SET ROLE shop;', $entry{'cc_receive(text)'}->('THEIRS'), q{a deferred exclusion constraint});
+like(as_shop(q{SELECT error FROM cc_inbox WHERE invoice_id = 'THEIRS'}), qr/would run at commit in the session of a superuser/,
+	'R8: which the row says');
+is(as_shop('SELECT cc_apply() > 0'), 't', 'R8: the shop itself may leave it to commit');
+as_shop('DROP FUNCTION write_theirs CASCADE');
 # The trigger of a rehearsal runs as the caller, but must not become the superuser that the session belongs to
 as_shop(q{CREATE FUNCTION become() RETURNS trigger LANGUAGE plpgsql AS
 	$$BEGIN EXECUTE 'RESET ROLE'; RAISE WARNING 'became %', current_user; RETURN NULL; END$$});
