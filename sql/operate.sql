@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION @extschema@.cc_quoted(name text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN pg_catalog.quote_literal(pg_catalog.regexp_replace(
     CASE WHEN pg_catalog.length(name) > 40 THEN pg_catalog."left"(name, 39) || '…' ELSE name END,
-    '[\u0001-\u001f\u007f-\u009f\u202a-\u202e\u2066-\u2069]', '?', 'g'));
+    E'[\\u0001-\\u001f\\u007f-\\u009f\\u202a-\\u202e\\u2066-\\u2069]', '?', 'g'));
 COMMENT ON FUNCTION @extschema@.cc_quoted(text) IS 'internal: a name as a literal that is safe to print';
 
 -- Faults of the tables themselves, whatever postbacks came; none if nothing is wrong. Faults of rank 1 stop everything.

@@ -45,13 +45,13 @@ CREATE OR REPLACE FUNCTION @extschema@.cc_sign_token(claims jsonb, secret text) 
 COMMENT ON FUNCTION @extschema@.cc_sign_token(jsonb, text) IS
     'a token with these claims, signed HS256 as by the service; for tests and experiments';
 
--- application/x-www-form-urlencoded (WHATWG URL Standard, section 5.2).
+-- application/x-www-form-urlencoded (WHATWG URL Standard, section 5.2). E'': whatever standard_conforming_strings is here.
 CREATE OR REPLACE FUNCTION @extschema@.cc_form_encode(value text) RETURNS text
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (
     SELECT string_agg(CASE WHEN c ~ '^[A-Za-z0-9*._-]$' THEN c
                            WHEN c = ' ' THEN '+'
-                           ELSE upper(regexp_replace(encode(convert_to(c, 'UTF8'), 'hex'), '(..)', '%\1', 'g')) END,
+                           ELSE upper(regexp_replace(encode(convert_to(c, 'UTF8'), 'hex'), '(..)', E'%\\1', 'g')) END,
                       '' ORDER BY n)
       FROM unnest(string_to_array(value, NULL)) WITH ORDINALITY AS character (c, n)
 );

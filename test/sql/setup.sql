@@ -106,6 +106,15 @@ RESET ROLE;
 DROP SCHEMA cc;
 SELECT format('REVOKE CREATE ON DATABASE %I FROM regress_shop', current_database()) \gexec
 DROP ROLE regress_shop, regress_other;
+-- The creator's settings change no function
+SET standard_conforming_strings = off;
+SET quote_all_identifiers = on;
+CREATE EXTENSION cryptocloud_postback;
+RESET standard_conforming_strings;
+RESET quote_all_identifiers;
+SELECT cc_form_encode('é');
+DROP EXTENSION cryptocloud_postback;
+
 -- Other encodings are refused
 CREATE DATABASE regress_latin1 ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0;
 SELECT current_database() AS database \gset
