@@ -74,7 +74,8 @@ void ForgetTables(Oid table) {
 }  // namespace
 
 MerchantCode BeginMerchantCode(Oid schema, Oid owner) {
-  MerchantCode code{.schema = schema, .owner = owner, .may_leave_no_code = MayLeaveNoCode(owner), .cursors = Datum{0}, .settings = 0};
+  MerchantCode code{
+      .schema = schema, .owner = owner, .may_leave_no_code = MayLeaveNoCode(owner), .cursors = Datum{0}, .settings = 0};
   if (code.may_leave_no_code) code.cursors = HoldableCursors(schema);
   code.settings = NewGUCNestLevel();
   SetSearchPath(schema);
