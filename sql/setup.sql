@@ -135,11 +135,11 @@ BEGIN ATOMIC
 END;
 COMMENT ON FUNCTION @extschema@.cc_released_comments() IS 'internal: comments of released versions that this version words differently';
 
--- Makes whatever is missing: each table, column, index and trigger. So it is also the migration. If nothing is missing, it takes
--- no lock on the tables. It replaces only comments that a released version made. It raises NOTICE for work on a whole table,
--- WARNING for a problem that it does not change. ERROR 42501 if a table belongs to another role, 42809 if it is not an ordinary
--- table.
-CREATE OR REPLACE FUNCTION @extschema@.cc_setup() RETURNS void
+-- The work of cc_setup(). Makes whatever is missing: each table, column, index and trigger. So it is also the migration. If nothing
+-- is missing, it takes no lock on the tables. It replaces only comments that a released version made. It raises NOTICE for work on
+-- a whole table, WARNING for a problem that it does not change. ERROR 42501 if a table belongs to another role, 42809 if it is not
+-- an ordinary table.
+CREATE OR REPLACE FUNCTION @extschema@.cc_setup_tables() RETURNS void
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET quote_all_identifiers = off
 AS $$
 DECLARE
@@ -176,7 +176,7 @@ BEGIN
         ELSIF known.owner <> current_user THEN
             RAISE EXCEPTION 'table "%" belongs to role "%"', wanted.name, known.owner
                 USING ERRCODE = 'insufficient_privilege',
-                      HINT = format('Run SET ROLE %I first, or drop the table if it should not be there.', known.owner);
+                      HINT = format('Connect as %I, or drop the table if it should not be there.', known.owner);
         END IF;
         IF known.relkind IS NULL THEN
             EXECUTE format('SELECT string_agg(format(''%%I %%s'', name, definition), '', '')
@@ -308,5 +308,11 @@ BEGIN
     END IF;
 END
 $$;
+COMMENT ON FUNCTION @extschema@.cc_setup_tables() IS 'internal: the work of cc_setup()';
+
+-- Runs with the caller's rights. A superuser can be the owner for now: the owner's code, such as a check, cannot RESET ROLE, and leaves
+-- none for commit.
+CREATE OR REPLACE FUNCTION @extschema@.cc_setup() RETURNS void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.cc_setup() IS
     'creation or migration of the tables cc_project, cc_inbox, cc_invoice and cc_import_log; may be called at any time';

@@ -1,5 +1,6 @@
-// cc_health, cc_timeline and cc_rehearse. Their reports are SQL, in sql/operate.sql and sql/rehearse.sql. This file gives that
-// SQL its rights.
+// cc_health, cc_timeline, cc_rehearse and cc_setup. Their work is SQL, in sql/operate.sql, sql/rehearse.sql and sql/setup.sql.
+// This file gives that SQL its rights.
+#include "pg/merchant_code.hpp"
 #include "pg/owner.hpp"
 #include "pg/table.hpp"
 
@@ -16,6 +17,7 @@ extern "C" {
 PG_FUNCTION_INFO_V1(cc_health);
 PG_FUNCTION_INFO_V1(cc_timeline);
 PG_FUNCTION_INFO_V1(cc_rehearse);
+PG_FUNCTION_INFO_V1(cc_setup);
 }
 
 namespace cc::pg {
@@ -65,21 +67,43 @@ Datum ReportAsOwner(FunctionCallInfo fcinfo, const char* name, const Oid (&types
   return Report(fcinfo, name, types, count, true);
 }
 
-// Runs the trigger with the caller's rights. It must not SET ROLE or RESET ROLE: the caller may be a superuser who is the owner
-// for now.
+// The rights of the caller, who may be a superuser that is the owner for now: the owner's code must not SET ROLE or RESET ROLE.
+class CallersRights {
+ public:
+  CallersRights() {
+    GetUserIdAndSecContext(&user_, &context_);
+    SetUserIdAndSecContext(user_, context_ | SECURITY_LOCAL_USERID_CHANGE);
+  }
+  /// Must be called. After an ERROR it is not needed, because PostgreSQL resets the user.
+  void End() const { SetUserIdAndSecContext(user_, context_); }
+  Oid user() const { return user_; }
+
+ private:
+  Oid user_;
+  int context_;
+};
+
 Datum Rehearse(FunctionCallInfo fcinfo) {
   if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("trigger_function and since must not be null")));
   if (!SearchSysCacheExists1(PROCOID, PG_GETARG_DATUM(0)))
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", PG_GETARG_OID(0))));
   RefuseSuperuser("cc_rehearse", TableIn(SchemaOf(fcinfo), "cc_inbox"));
-  Oid user;
-  int context;
-  GetUserIdAndSecContext(&user, &context);
-  SetUserIdAndSecContext(user, context | SECURITY_LOCAL_USERID_CHANGE);  // an error resets it
+  const CallersRights rights;
   Report(fcinfo, "cc_rehearse_rows", {REGPROCOID, TIMESTAMPTZOID}, 2, false);
-  SetUserIdAndSecContext(user, context);
+  rights.End();
   return Datum{0};
+}
+
+void Setup(Oid schema) {
+  const CallersRights rights;
+  const MerchantCode around = BeginMerchantCode(schema, rights.user());
+  SPI_connect();
+  const int code = SPI_execute(psprintf("SELECT %s.cc_setup_tables()", quote_identifier(get_namespace_name(schema))), false, 0);
+  if (code != SPI_OK_SELECT) elog(ERROR, "could not execute: %s", SPI_result_code_string(code));
+  SPI_finish();
+  EndMerchantCode(around, false);
+  rights.End();
 }
 
 }  // namespace
@@ -98,4 +122,9 @@ PGDLLEXPORT Datum cc_timeline(PG_FUNCTION_ARGS) {
 
 // Arguments: trigger_function, since.
 PGDLLEXPORT Datum cc_rehearse(PG_FUNCTION_ARGS) { return cc::pg::Rehearse(fcinfo); }
+
+PGDLLEXPORT Datum cc_setup(PG_FUNCTION_ARGS) {
+  cc::pg::Setup(cc::pg::SchemaOf(fcinfo));
+  PG_RETURN_VOID();
+}
 }

@@ -519,6 +519,23 @@ my $rehearsed = answer_as($node, undef, q{SET ROLE shop; SELECT * FROM cc_rehear
 unlike($rehearsed, qr/became/, 'R8: the trigger of a rehearsal cannot RESET ROLE');
 like($rehearsed, qr/42501: cannot set parameter "role"/, 'R8: which is its error');
 
+# cc_setup() runs the owner's code if it changes rows
+as_shop(q{
+	CREATE FUNCTION check_climb() RETURNS boolean LANGUAGE plpgsql AS $$
+	BEGIN
+		PERFORM public.climb();
+		EXECUTE 'DECLARE later CURSOR WITH HOLD FOR SELECT public.climb() FROM generate_series(1, 1)';
+		RETURN true;
+	END $$;
+	ALTER TABLE cc_inbox DISABLE TRIGGER cc_inbox_insert;
+	DROP INDEX cc_inbox_token;
+	INSERT INTO cc_inbox (state, received_at, token_digest) VALUES ('rejected', now(), 'twice'), ('rejected', now(), 'twice');
+	ALTER TABLE cc_inbox ADD CONSTRAINT check_climb CHECK (check_climb()) NOT VALID});
+gains_nothing($_, 'SELECT cc_setup();', 'cc_setup') for 'SET ROLE shop;', 'SET SESSION AUTHORIZATION shop;';
+is(as_shop(q{DROP FUNCTION check_climb() CASCADE; ALTER TABLE cc_inbox ENABLE TRIGGER cc_inbox_insert;
+	DELETE FROM cc_inbox WHERE token_digest = 'twice' OR token_digest IS NULL AND body IS NULL RETURNING state; SELECT cc_setup()}),
+	"rejected\nrejected\n", 'R8: the two rows were there');
+
 # --- R5: existing tables of another owner ---
 
 my $columns = join '; ', map { "CREATE TABLE made_$_ (LIKE cc_$_ INCLUDING ALL)" } qw(project inbox invoice import_log);
