@@ -156,8 +156,6 @@ DECLARE
     made    text[] := '{}';  -- tables that did not exist
     enabling text[];
 BEGIN
-    PERFORM pg_advisory_xact_lock(hashtextextended('cryptocloud_postback.cc_setup', 0));
-
     -- Tables
     FOR wanted IN
         SELECT name, schema || '.' || name AS path, table_constraint, comment

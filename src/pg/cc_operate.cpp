@@ -1,5 +1,6 @@
 // cc_health, cc_timeline, cc_rehearse and cc_setup. Their work is SQL, in sql/operate.sql, sql/rehearse.sql and sql/setup.sql.
 // This file gives that SQL its rights.
+#include "pg/lock.hpp"
 #include "pg/merchant_code.hpp"
 #include "pg/owner.hpp"
 #include "pg/table.hpp"
@@ -98,6 +99,7 @@ Datum Rehearse(FunctionCallInfo fcinfo) {
 void Setup(Oid schema) {
   const CallersRights rights;
   const MerchantCode around = BeginMerchantCode(schema, rights.user());
+  LockSetup();
   SPI_connect();
   const int code = SPI_execute(psprintf("SELECT %s.cc_setup_tables()", quote_identifier(get_namespace_name(schema))), false, 0);
   if (code != SPI_OK_SELECT) elog(ERROR, "could not execute: %s", SPI_result_code_string(code));

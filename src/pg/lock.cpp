@@ -83,4 +83,9 @@ void LockSecrets() {
     ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the transaction has taken too many locks")));
 }
 
+void LockSetup() {
+  const LOCKTAG tag = TagOf(Hash("setup", 3));
+  LockAcquire(&tag, ExclusiveLock, false, false);
+}
+
 }  // namespace cc::pg

@@ -26,6 +26,9 @@ LockOutcome LockInvoice(std::string_view project, std::string_view invoice_id, b
 /// Lets one session at a time store secrets. Raises like LockInvoice with `may_wait`, and 54000 for kTooMany.
 void LockSecrets();
 
+/// Lets one session at a time run cc_setup(). Waits as long as lock_timeout allows.
+void LockSetup();
+
 /// Locks a token by its digest, like LockInvoice.
 LockOutcome LockToken(std::string_view token_digest, bool may_wait);
 

@@ -519,6 +519,21 @@ my $rehearsed = answer_as($node, undef, q{SET ROLE shop; SELECT * FROM cc_rehear
 unlike($rehearsed, qr/became/, 'R8: the trigger of a rehearsal cannot RESET ROLE');
 like($rehearsed, qr/42501: cannot set parameter "role"/, 'R8: which is its error');
 
+# No role can keep cc_setup() from running, except by running it
+my ($first, $second) = map { session($node, 'postgres', $_) } 'mallory', 'shop';
+ask($first, q{SELECT pg_advisory_lock(hashtextextended('cryptocloud_postback.cc_setup', 0));});
+is(ask($second, q{SET lock_timeout = '2s'; SELECT cc_setup(); RESET lock_timeout;}), '', 'M19: an advisory lock stops no cc_setup');
+$first->{run}->finish;
+my $second_pid = ask($second, 'SELECT pg_backend_pid();');
+$first = session($node, 'postgres', 'shop');
+ask($first, 'BEGIN; SELECT cc_setup();');
+ask($second, 'SELECT cc_setup();', wait => 0);
+until_idle_or($node, $second_pid, 'cc_setup', q{wait_event_type = 'Lock'});
+is($node->safe_psql('postgres', "SELECT wait_event_type FROM pg_stat_activity WHERE pid = $second_pid"), 'Lock',
+	'one session at a time runs cc_setup');
+ask($first, 'COMMIT;');
+is(ask($second, ''), '', 'the other one then does');
+$_->{run}->finish for $first, $second;
 # cc_setup() runs the owner's code if it changes rows
 as_shop(q{
 	CREATE FUNCTION check_climb() RETURNS boolean LANGUAGE plpgsql AS $$
