@@ -19,7 +19,8 @@ COMMENT ON FUNCTION @extschema@.cc_inbox_insert() IS
 ALTER FUNCTION @extschema@.cc_inbox_insert() OWNER TO @extowner@;
 
 -- Settles rows with the fewest attempts first. Rows that another session has locked, or whose invoice it has locked, are skipped.
--- Ends early after a cancel or timeout, and when the transaction holds the largest number of locks. READ COMMITTED only (0A000).
+-- Ends early after a cancel or timeout, and when the transaction holds the largest number of locks. If the merchant's code on
+-- cc_inbox raises, that row stays as it is, with a WARNING. READ COMMITTED only (0A000).
 -- ERROR 22023 if max_rows is NULL or negative, 42501 for a superuser unless a superuser owns the tables.
 CREATE OR REPLACE FUNCTION @extschema@.cc_apply(max_rows integer DEFAULT 50) RETURNS integer
     LANGUAGE c VOLATILE SECURITY DEFINER AS 'MODULE_PATHNAME';

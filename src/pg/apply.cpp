@@ -1,7 +1,9 @@
 #include "pg/apply.hpp"
 
+#include "pg/error_text.hpp"
 #include "pg/merchant_code.hpp"
 #include "pg/settle.hpp"
+#include "pg/subtransaction.hpp"
 
 extern "C" {
 #include "access/htup_details.h"
@@ -105,18 +107,44 @@ bool IsWaiting(const InboxRow& row) {
   return state == State::kPending || state == State::kFailed;
 }
 
+// Returns true for an outcome after which the stored row stays as it is.
+bool IsEarly(SettleOutcome outcome) { return outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables; }
+
+// Settles and writes a row. Returns nullptr, or the error of the merchant's code on cc_inbox, which undid both: otherwise that
+// row would keep all others from being settled.
+ErrorData* SettleAndWrite(const SettleRequest& request, InboxRow& row, SettleOutcome& outcome) {
+  bool is_writing = false;
+  const auto work = [&] {
+    outcome = Settle(request, row);
+    is_writing = true;
+    if (!IsEarly(outcome) && outcome != SettleOutcome::kBusy) WriteInboxRow(request.schema, request.owner, row);
+  };
+  if (!RunsMerchantCode(request.schema, "cc_inbox")) {
+    work();
+    return nullptr;
+  }
+  ErrorData* const error = InSubtransaction(work);
+  if (error != nullptr && (!is_writing || error->sqlerrcode == ERRCODE_QUERY_CANCELED)) ReThrowError(error);
+  return error;
+}
+
 // Returns true if the row still waits.
 bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
   InboxRow row;
   if (!ReadInboxRow(schema, id, row)) return false;
   ++batch.tried;
-  const SettleOutcome outcome =
-      Settle({.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = false, .hold = nullptr}, row);
-  const bool is_early = outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables;
+  SettleOutcome outcome;
+  ErrorData* const error = SettleAndWrite(
+      {.schema = schema, .owner = owner, .is_stored = true, .apply_now = true, .may_wait = false, .hold = nullptr}, row, outcome);
+  if (error != nullptr) {
+    ereport(WARNING,
+            (errcode(error->sqlerrcode), errmsg("postback %lld was not settled: %s", static_cast<long long>(id), error->message),
+             errdetail("A trigger or a constraint of cc_inbox raised this."), errwithoutinput()));
+    return true;
+  }
   batch.is_cancelled = outcome == SettleOutcome::kEnded;
-  batch.is_ended = is_early || batch.is_cancelled;
-  if (is_early || outcome == SettleOutcome::kBusy) return true;
-  WriteInboxRow(schema, owner, row);
+  batch.is_ended = IsEarly(outcome) || batch.is_cancelled;
+  if (IsEarly(outcome) || outcome == SettleOutcome::kBusy) return true;
   if (!IsWaiting(row)) ++batch.settled;
   return IsWaiting(row);
 }

@@ -57,6 +57,25 @@ CREATE TRIGGER a_skip BEFORE UPDATE OF id, project, received_at, content_type, b
     FOR EACH ROW EXECUTE FUNCTION skip();
 SELECT cc_apply();
 DROP TRIGGER a_skip ON cc_inbox;
+-- One that raises keeps no other row from being settled. A changed column is an error beside it too
+SELECT deliver(body(invoice)) FROM unnest('{BLOCKED,FREE1,FREE2}'::text[]) AS invoice;
+CREATE FUNCTION block() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.invoice_id = 'BLOCKED' AND NEW.state <> 'pending' THEN RAISE EXCEPTION 'not %', NEW.invoice_id; END IF;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER block AFTER UPDATE ON cc_inbox FOR EACH ROW EXECUTE FUNCTION block();
+SET client_min_messages = warning;
+BEGIN;
+ALTER TABLE cc_project ALTER name TYPE varchar(300);
+SELECT cc_apply();
+ROLLBACK;
+SELECT cc_apply();
+CALL cc_work();
+SELECT i.invoice_id, i.state, p.paid_at IS NOT NULL AS paid FROM cc_inbox AS i LEFT JOIN cc_invoice AS p USING (invoice_id)
+ WHERE i.invoice_id IN ('BLOCKED', 'FREE1', 'FREE2') ORDER BY 1;
+DROP FUNCTION block CASCADE;
+SELECT cc_apply();
 UPDATE cc_project SET apply = 'immediate';
 -- The trigger of cc_inbox serves inserts alone
 BEGIN;
