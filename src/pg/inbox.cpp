@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/postback.hpp"
+#include "pg/subtransaction.hpp"
 #include "pg/table.hpp"
 
 extern "C" {
@@ -105,6 +106,17 @@ Oid SequenceOf(Relation inbox) {
   return sequence;
 }
 
+// Returns the last id that the sequence gave in this session, which is the default of the row; 0 if it gave none.
+std::int64_t LastGivenId(Datum sequence, bool is_first_row) {
+  std::int64_t id = 0;
+  const auto read = [&] { id = DatumGetInt64(DirectFunctionCall1(currval_oid, sequence)); };
+  if (is_first_row)
+    InSubtransaction(read);  // an error if it gave none
+  else
+    read();
+  return id;
+}
+
 bool HasRow(Relation inbox, Datum id) {
   const Snapshot now = TakeLatestSnapshot();
   Scan scan(inbox, now, {{"id", INT8OID, id}});
@@ -145,8 +157,7 @@ Datum OwnId(Relation inbox, Datum given) {
   static std::int64_t last_id = 0;
   const Datum sequence = ObjectIdGetDatum(SequenceOf(inbox));
   std::int64_t id = DatumGetInt64(given);
-  if (id != DatumGetInt64(DirectFunctionCall1(currval_oid, sequence)) || id == last_id)
-    id = DatumGetInt64(DirectFunctionCall1(nextval_oid, sequence));
+  if (id != LastGivenId(sequence, last_id == 0) || id == last_id) id = DatumGetInt64(DirectFunctionCall1(nextval_oid, sequence));
   // A sequence that is behind shows in a session's first insert; the primary key refuses any later one.
   if (last_id == 0 && HasRow(inbox, Int64GetDatum(id)))
     ereport(ERROR,

@@ -265,8 +265,10 @@ $node->safe_psql('postgres',
 	'CREATE ROLE inserter LOGIN; GRANT INSERT ON cc_inbox TO inserter; GRANT EXECUTE ON FUNCTION token, body TO inserter');
 is(deliver('token(NULL, 90)', '{"invoice_id": "M9"}'), 'applied', 'M9: a token that binds no invoice');
 my $id = query(q{SELECT id FROM cc_inbox WHERE invoice_id = 'M9'});
-answer_as($node, 'inserter', qq{INSERT INTO cc_inbox (id, body) OVERRIDING SYSTEM VALUE
-	VALUES ($id, body(token(NULL, 90), '{"invoice_id": "M9B", "order_id": "ANOTHER"}')) ON CONFLICT DO NOTHING});
+is(answer_as($node, 'inserter', qq{INSERT INTO cc_inbox (id, body) OVERRIDING SYSTEM VALUE
+	VALUES ($id, body(token(NULL, 90), '{"invoice_id": "M9B", "order_id": "ANOTHER"}')) ON CONFLICT DO NOTHING}), '',
+	'M9: an id that the client chose is replaced, also in the first row of a session');
+is(query('SELECT state, reason FROM cc_inbox ORDER BY id DESC LIMIT 1'), 'rejected|token_reused', 'M9: and the row is stored');
 is(invoice('M9B', 'count(*)'), '0', q{M9: the id of the token's first row does not get around the check of tokens});
 answer_as($node, 'inserter', qq{INSERT INTO cc_inbox (id, body) OVERRIDING SYSTEM VALUE
 	VALUES ($id, body(token('M9C'), '{"invoice_id": "M9C"}')) ON CONFLICT DO NOTHING});
