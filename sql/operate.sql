@@ -257,10 +257,10 @@ BEGIN
            CASE WHEN NOT EXISTS (SELECT FROM shop) THEN
                     coalesce((SELECT fault.problem FROM fault ORDER BY fault.rank, fault.problem LIMIT 1),
                              format('project: cc_project is empty: INSERT INTO @@.cc_project (name, secret) VALUES (''default'', …)'))
-                WHEN n.waiting + n.failed > 0 THEN
+                WHEN n.waiting + n.failed + n.conflicts > 0 THEN
                     format('unknown_project: %s wait for projects that no longer exist, such as %s: '
-                           'INSERT INTO @@.cc_project (name, secret) VALUES (%2$s, …)',
-                           n.waiting + n.failed, @.cc_quoted(n.lost_name))
+                           'INSERT INTO @@.cc_project (name, secret) VALUES (%s, …)',
+                           n.waiting + n.failed + n.conflicts, @.cc_quoted(n.lost_name), quote_literal(n.lost_name))
                 WHEN n.number > 0 THEN
                     format('unknown_project: %s came for projects that do not exist, the last for %s: correct the URL at the service, or make the '
                            'project and SELECT * FROM @@.cc_reverify()', n.number, @.cc_quoted(n.name))

@@ -166,6 +166,16 @@ SELECT * FROM cc.problems();
 SELECT project, received, rejected, last_received_at IS NOT NULL AS has_last FROM cc.cc_health() WHERE project IS NULL;
 DELETE FROM cc.cc_inbox WHERE reason = 'unknown_project';
 
+-- A conflict of a project that was deleted; the command has its whole name
+INSERT INTO cc.cc_project (name, secret) VALUES (repeat('long', 12), 'long secret');
+SELECT cc.deliver('LOST', 'long secret', repeat('long', 12));
+INSERT INTO cc.cc_inbox (project, body)
+VALUES (repeat('long', 12), cc.cc_sample_postback('long secret', invoice_id => 'LOST', order_id => 'another')) RETURNING state;
+DELETE FROM cc.cc_project WHERE name LIKE 'long%';
+SELECT * FROM cc.problems();
+DELETE FROM cc.cc_inbox WHERE project LIKE 'long%';
+DELETE FROM cc.cc_invoice WHERE project LIKE 'long%';
+
 -- A dropped index; an index of another name fixes it
 SELECT indexrelid::regclass AS index FROM pg_index WHERE indrelid = 'cc.cc_inbox'::regclass
     AND pg_get_indexdef(indexrelid) LIKE '%(token_digest)%' \gset
