@@ -421,8 +421,25 @@ void Notify(const DeliveryContext& context, const Delivery& delivery) {
   Async_Notify("cc_invoice", payload.data);
 }
 
+// Returns a project that has this invoice; nullptr: none. The service gives each id once, to an invoice of one project.
+const char* ProjectWithInvoice(const DeliveryContext& context, const Delivery& delivery) {
+  const Relation table = OpenTable(context.schema, "cc_invoice");
+  const Snapshot now = TakeLatestSnapshot();
+  Scan scan(table, now, {{"invoice_id", TEXTOID, delivery.invoice.values[kInvoiceId]}});
+  const HeapTuple row = scan.Next();
+  const char* const project = row == nullptr ? nullptr : TextDatumGetCString(RequiredColumnOf(table, row, "project", TEXTOID));
+  scan.End();
+  ForgetSnapshot(now);
+  CloseTable(table);
+  return project;
+}
+
 const char* Store(const DeliveryContext& context, const Delivery& delivery, bool is_known, InvoiceChange& change) {
   if (is_known) return UpdateKnown(context, delivery, change);
+  // A postback proves its project. An answer of the API does not, and can have the invoices of all projects.
+  if (context.from_api)
+    if (const char* const project = ProjectWithInvoice(context, delivery))
+      return psprintf("project \"%s\" has this invoice", project);
   const InvoiceRow row = NewInvoice(context, delivery);
   Write(insert_invoice, context.schema, row);
   change = row.nulls[kPaidAt] ? InvoiceChange::kMade : InvoiceChange::kPaid;

@@ -203,9 +203,11 @@ SELECT project, imported_by = session_user AS who, imported_at <= clock_timestam
 SELECT setval(pg_get_serial_sequence('cc_import_log', 'id'), 1) AS sequence;
 SELECT cc_setup();
 
--- Projects are apart
+-- An answer to list can have the invoices of all projects. No payment counts in two of them
 SELECT * FROM cc_import(created('A', 'O2'), 'second');
+SELECT error FROM cc_import_log ORDER BY id DESC LIMIT 1;
 SELECT * FROM cc_import(created('A', 'O1'), NULL);
+SELECT * FROM cc_import(created('ITSOWN', 'O2'), 'second');
 
 -- Errors: of the service, and of the caller
 \set VERBOSITY terse
@@ -247,6 +249,9 @@ UPDATE cc_invoice SET received_at = now() - interval '8 days' WHERE invoice_id =
 SELECT outcome FROM cc_import(answer(element('H1', 'O', '{"status": "canceled"}'), element('H2', 'O', :success)));
 SELECT * FROM cc_overdue();
 SELECT deliver('H3', '{}', orders => 'O');
+SELECT * FROM cc_overdue();
+-- A success that invoice_status does not confirm pays nothing, so the invoice is still overdue; a test pays nothing later
+SELECT deliver('H4', '{"invoice_status": "created"}', orders => 'O'), deliver('H9', '{"test_mode": true}', orders => 'O');
 SELECT * FROM cc_overdue();
 
 -- It has the owner's rights, if the caller has them
