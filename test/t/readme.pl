@@ -198,6 +198,12 @@ deliver(q{invoice_id => 'USD1', order_id => 'USD_1', amount_usd => 19, amount_cr
 is(is_paid('usd_orders', 'USD_1'), 'f', 'USD: too little');
 deliver(q{invoice_id => 'USD1', order_id => 'USD_1', amount_usd => 20, amount_crypto => 0.03, expires_at => now() + interval '6 min'});
 is(is_paid('usd_orders', 'USD_1'), 't', 'USD: a top-up');
+query(q{INSERT INTO usd_orders VALUES ('USD_2', 20)});
+deliver(q{content_type => 'application/x-www-form-urlencoded', invoice_id => 'USD2', order_id => 'USD_2', amount_crypto => 0.03});
+is(is_paid('usd_orders', 'USD_2'), 'f', 'USD: a form does not say what it is worth');
+query(q{SELECT cc_import('{"status": "success", "result": [{"uuid": "USD2", "order_id": "USD_2", "status": "paid", "currency": "BNB",
+	"amount_paid": 0.03, "amount_paid_usd": 20}]}')});
+is(is_paid('usd_orders', 'USD_2'), 't', 'USD: the API says it');
 
 query(q{INSERT INTO rub_orders VALUES ('RUB_2', 1500)});
 my $rub = q{order_id => 'RUB_1', invoice_id => 'RUB00001', currency => 'USDT_TRC20', amount_usd => 18.75};
