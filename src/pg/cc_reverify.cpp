@@ -126,7 +126,8 @@ bool JudgeAgain(const SettleRequest& request, std::int64_t id, InboxRow& row, Ta
   }
   if (!LockRow(request.schema, id)) return true;
   const SettleOutcome outcome = Settle(request, row);
-  if (outcome == SettleOutcome::kBusy) return true;
+  // A genuine row is kept pending for cc_apply(), because nobody calls cc_reverify() again.
+  if (outcome == SettleOutcome::kBusy && foreseen.state == State::kRejected) return true;
   if (outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables) return false;
   WriteInboxRow(request.schema, request.owner, row);
   tally.Add(StateOf(row), ReasonOf(row));
@@ -151,7 +152,8 @@ void Return(FunctionCallInfo fcinfo, const Tally& tally) {
 Datum Reverify(FunctionCallInfo fcinfo) {
   if (PG_ARGISNULL(3) || PG_GETARG_INT32(3) < 0)
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("max_rows must be zero or more")));
-  const bool dry_run = !PG_ARGISNULL(4) && PG_GETARG_BOOL(4);
+  if (PG_ARGISNULL(4)) ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("dry_run must not be null")));
+  const bool dry_run = PG_GETARG_BOOL(4);
   if (!PG_ARGISNULL(2)) ClockFrom({TimestampTzGetDatum(0), false}, fcinfo->args[2]);  // rejects a negative or infinite leeway
   const Oid schema = SchemaOf(fcinfo);
   const Oid inbox = TableIn(schema, "cc_inbox");

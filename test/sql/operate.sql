@@ -38,6 +38,7 @@ ROLLBACK;
 SELECT cc_reverify(max_rows => -1);
 SELECT cc_reverify(max_rows => NULL);
 SELECT cc_reverify(leeway => '-1 s');
+SELECT cc_reverify(dry_run => NULL);
 
 -- A row that is skipped is an error, and so is a changed column
 CREATE TRIGGER a_skip BEFORE INSERT ON cc_inbox FOR EACH ROW EXECUTE FUNCTION skip();
