@@ -34,6 +34,12 @@ constexpr Decision DecideByToken(const TokenSpender& spender) noexcept {
   return {State::kDuplicate};
 }
 
+/// Returns the decision about a row that has waited. It was answered as safe, so it is not rejected later: if another postback spent
+/// its token in the meantime, a person decides.
+constexpr Decision AfterWaiting(Decision decision) noexcept {
+  return decision == Decision{State::kRejected, Reason::kTokenReused} ? Decision{State::kConflict} : decision;
+}
+
 /// Returns true if the same content under a new token is a duplicate of a row in this state. For a failed row it is another
 /// attempt.
 constexpr bool MakesDuplicates(State state) noexcept {
@@ -191,16 +197,18 @@ struct Update {
 
 /// Returns what happens to a group of columns. A paid invoice has the amounts of a postback that says paid: the postback that set
 /// paid_at, or a newer one. A form never blanks values from JSON, and an older postback undoes nothing. A newer postback that
-/// does not say paid changes only the status. The invoice follows an accepted postback. Erased values stay erased.
+/// does not say paid changes only the status, also if a person accepted it. Otherwise the invoice follows an accepted postback.
+/// Erased values stay erased.
 constexpr Merge MergeOf(ColumnGroup group, const Update& update) noexcept {
   const bool sets_paid_at = update.says_paid && !update.is_paid;
+  const bool is_followed = update.is_accepted && (update.says_paid || !update.is_paid);
   switch (group) {
     case ColumnGroup::kKey:
     case ColumnGroup::kOwn: return Merge::kKeep;
     case ColumnGroup::kOrder: return update.is_accepted ? Merge::kReplace : Merge::kFill;
     case ColumnGroup::kStatus: return update.is_newer || update.is_accepted ? Merge::kReplace : Merge::kFill;
     case ColumnGroup::kMoney:
-      if (update.is_accepted) return update.same_amount ? Merge::kReplace : Merge::kTake;
+      if (is_followed) return update.same_amount ? Merge::kReplace : Merge::kTake;
       if (sets_paid_at) return Merge::kTake;
       if (!update.is_paid) return update.is_newer ? Merge::kReplace : Merge::kFill;
       if (!update.says_paid) return Merge::kKeep;
@@ -209,14 +217,14 @@ constexpr Merge MergeOf(ColumnGroup group, const Update& update) noexcept {
       if (update.is_erased) return Merge::kKeep;
       [[fallthrough]];
     case ColumnGroup::kDetail:
-      if (update.is_accepted) return Merge::kReplace;
+      if (is_followed) return Merge::kReplace;
       if (update.is_paid && update.is_newer && !update.says_paid) return Merge::kKeep;
       return update.is_newer ? Merge::kReplace : Merge::kFill;
     case ColumnGroup::kExpected:
       if (!update.same_currency) return MergeOf(ColumnGroup::kMoney, update);  // the amount belongs to its coin
       [[fallthrough]];
     case ColumnGroup::kExpectedUsd:
-      if (update.from_api || update.is_accepted) return Merge::kReplace;
+      if (update.from_api || is_followed) return Merge::kReplace;
       return update.is_expected ? Merge::kFill : MergeOf(ColumnGroup::kMoney, update);
   }
   return Merge::kKeep;

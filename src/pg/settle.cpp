@@ -113,10 +113,16 @@ Delivery VerifyUnlessProven(const SettleRequest& request, const InboxRow& row, c
   return project == nullptr ? Refused(Reason::kUnknownProject) : Verify(request, row, *project);
 }
 
+void AddAttempt(InboxRow& row) {
+  row.Set(InboxColumn::kAttempts, Int32GetDatum(DatumGetInt32(row.Value(InboxColumn::kAttempts)) + 1));
+}
+
 // Rejects a row that does not verify. But a row that was verified before was answered as safe, so it stays pending for a person.
+// It counts as tried, so that the next cc_apply() begins with other rows.
 void Refuse(InboxRow& row, Reason reason) {
   if (HasProof(row)) {
     SetState(row, State::kPending, Reason::kVerified);
+    AddAttempt(row);
     SetText(row, InboxColumn::kError,
             psprintf("the stored body is not the body that was verified, and does not verify now: %s", ReasonWord(reason)));
   } else {
@@ -199,6 +205,19 @@ class OtherRows {
     return found != nullptr;
   }
 
+  // Returns the invoice that the token has changed, if it is not that of the row. Only a token that names no invoice can do that.
+  const char* OtherInvoiceOf(Datum token_digest, const InboxRow& row) const {
+    Scan scan(inbox_, snapshot_, {{"token_digest", BYTEAOID, token_digest}});
+    const HeapTuple found = NextOther(scan);
+    const char* invoice = nullptr;
+    if (found != nullptr && StateFrom(TextIn(found, "state")) == State::kApplied &&
+        (TextIn(found, "invoice_id") != ViewOf(DatumGetTextPP(row.Value(InboxColumn::kInvoiceId))) ||
+         TextIn(found, "project") != ViewOf(DatumGetTextPP(row.Value(InboxColumn::kProject)))))
+      invoice = TextDatumGetCString(RequiredColumnOf(inbox_, found, "invoice_id", TEXTOID));
+    scan.End();
+    return invoice;
+  }
+
   // Most postbacks are new: one probe without a result answers for every state.
   bool HasSameContent(const InboxRow& row) const {
     Scan scan(inbox_, snapshot_,
@@ -229,6 +248,10 @@ class OtherRows {
   }
 
  private:
+  std::string_view TextIn(HeapTuple tuple, const char* column) const {
+    return ViewOf(DatumGetTextPP(RequiredColumnOf(inbox_, tuple, column, TEXTOID)));
+  }
+
   HeapTuple NextOther(Scan& scan) const {
     HeapTuple row;
     do row = scan.Next();
@@ -265,6 +288,20 @@ Judgement Judge(const SettleRequest& request, const InboxRow& row, const Deliver
   return judgement;
 }
 
+// A person may let a token pay a second invoice, but must say so.
+void RefuseSecondInvoice(const SettleRequest& request, const InboxRow& row, const Delivery& delivery) {
+  if (request.acceptance != Acceptance::kAccepted || delivery.token_names_invoice) return;
+  const Relation inbox = OpenTable(request.schema, "cc_inbox");
+  const Snapshot now = TakeLatestSnapshot();
+  const char* const invoice = OtherRows(inbox, now, request, row).OtherInvoiceOf(delivery.token_digest, row);
+  ForgetSnapshot(now);
+  CloseTable(inbox);
+  if (invoice != nullptr)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("the token of this postback was spent for invoice \"%s\"", invoice),
+                    errdetail("One payment would pay two invoices."), errhint("Call cc_accept with reassign => true.")));
+}
+
 // --- 4. Apply ---
 
 // The outcome of a row so far. It is written inside the subtransaction and read after it.
@@ -275,8 +312,9 @@ struct Progress {
   const char* error = nullptr;
   bool is_locking = false;  // an error comes from waiting for a lock, not from the merchant's code
   bool spends_token = false;
-  bool is_tried = false;   // applying was tried
-  bool is_erased = false;  // the invoice is erased
+  bool is_tried = false;    // applying was tried
+  bool is_erased = false;   // the invoice is erased
+  bool has_waited = false;  // it was answered as safe before
 };
 
 void KeepPending(Progress& progress, const char* why) {
@@ -303,6 +341,13 @@ void Apply(const DeliveryContext& context, const Delivery& delivery, Progress& p
   progress.state = progress.error == nullptr ? State::kApplied : State::kConflict;
 }
 
+// Returns true for a row that was stored as verified and still waits, and so was answered as safe.
+bool HasWaited(const SettleRequest& request, const InboxRow& row) {
+  if (!request.is_stored || !HasProof(row)) return false;
+  const auto state = StateFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState))));
+  return state == State::kPending || state == State::kFailed;
+}
+
 void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
                     ResourceOwner outer, Progress& progress) {
   if (!AreTablesCurrent(request.schema)) {
@@ -322,12 +367,17 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
       return KeepPending(progress, "the transaction settles too many postbacks");
   }
   const DeliveryContext context = ContextOf(request, row, project);
-  if (request.acceptance != Acceptance::kNone) return Apply(context, delivery, progress);
-  const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
+  if (request.acceptance != Acceptance::kNone) {
+    RefuseSecondInvoice(request, row, delivery);
+    return Apply(context, delivery, progress);
+  }
+  const Judgement judgement = Judge(request, row, delivery, project.require_order_id && !progress.has_waited);
   progress.spends_token = !judgement.is_token_spent;
   if (judgement.is_hidden) return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
-  progress.state = judgement.decision.state;
-  progress.reason = judgement.decision.reason;
+  const Decision decision = progress.has_waited ? AfterWaiting(judgement.decision) : judgement.decision;
+  progress.state = decision.state;
+  progress.reason = decision.reason;
+  if (decision.state == State::kConflict) progress.error = "another postback with other content has spent the token";
   if (progress.state == State::kDuplicate)
     progress.is_erased = FindInvoice(context, row.Value(InboxColumn::kInvoiceId)).is_erased;
   if (progress.state != kNewContent.state) return;
@@ -368,7 +418,7 @@ void SetOutcome(InboxRow& row, const Delivery& delivery, const Progress& progres
   SetState(row, progress.state, progress.reason);
   SetText(row, InboxColumn::kError, progress.error);
   if (progress.spends_token) row.Set(InboxColumn::kTokenDigest, delivery.token_digest);
-  if (progress.is_tried) row.Set(InboxColumn::kAttempts, Int32GetDatum(DatumGetInt32(row.Value(InboxColumn::kAttempts)) + 1));
+  if (progress.is_tried) AddAttempt(row);
   row.SetNull(InboxColumn::kAppliedAt);
   if (progress.state == State::kApplied) row.Set(InboxColumn::kAppliedAt, TimestampTzGetDatum(GetCurrentTimestamp()));
   if (!KeepsBody(progress.state, progress.is_erased)) {
@@ -387,8 +437,9 @@ SettleOutcome Settle(const SettleRequest& request, InboxRow& row) {
     Refuse(row, delivery.reason);
     return SettleOutcome::kDone;
   }
-  SetProof(row, delivery);
   Progress progress;
+  progress.has_waited = HasWaited(request, row);
+  SetProof(row, delivery);
   if (request.hold != nullptr) {
     KeepPending(progress, request.hold);
   } else if (CurrentPatience() == Patience::kNothing) {
@@ -397,6 +448,7 @@ SettleOutcome Settle(const SettleRequest& request, InboxRow& row) {
   } else if (!row.IsNull(InboxColumn::kTokenDigest) &&
              BytesOf(row.Value(InboxColumn::kTokenDigest)) != BytesOf(delivery.token_digest)) {
     KeepPending(progress, "the stored body has a different token than this row spent");
+    progress.is_tried = true;
   } else {
     const ResourceOwner outer = CurrentResourceOwner;
     ErrorData* const error = InSubtransaction([&] { DecideAndApply(request, row, delivery, project, outer, progress); });

@@ -267,7 +267,7 @@ class Model:
                 accepted.add("failed")
             if "reverify" not in self.commands or known.outcome not in REVERIFIABLE or self.refusal(message):
                 return {known.outcome} | accepted
-        allowed = self.decisions(row, message, inserted=known is None)
+        allowed = self.decisions(row, message, known)
         if "applied" in allowed:
             faults = self.applying(message)
             allowed = allowed - {"applied"} | faults
@@ -283,7 +283,7 @@ class Model:
             allowed.add("failed")                   # PostgreSQL's own error, before or after the decision
         if self.may_wait(delivery, known):
             # The row could not be settled now, but its token may be spent, and then stays spent.
-            if known is None or known.outcome == "undecided":
+            if known is None or known.outcome == "undecided" or known.outcome in REVERIFIABLE:
                 allowed.add("undecided")
             if self.spent.get((message.project, message.token.name), row.id) == row.id:
                 allowed.add("pending")
@@ -304,16 +304,17 @@ class Model:
         _, end, running = self.snapshot.split(":")
         return xid >= int(end) or str(xid) in running.split(",")
 
-    def decisions(self, row, message, inserted):
+    def decisions(self, row, message, known):
         settings = self.settings[message.project]
-        missing = settings["require_order_id"] and message.order is None and not message.said.is_test
+        has_waited = known is not None and known.outcome in OPEN    # it was answered as safe
+        missing = settings["require_order_id"] and message.order is None and not message.said.is_test and not has_waited
         refused = {"rejected: missing_order_id"} if missing else set()
         spender = self.rows.get(self.spent.get((message.project, message.token.name)))
         if spender is not None and spender.id != row.id:
             if self.is_hidden(spender.xid, row):
                 return set()
             if spender.message[:3] != message[:3]:
-                return {"rejected: token_reused"} | refused
+                return {"conflict" if has_waited else "rejected: token_reused"} | refused
             if spender.outcome == "rejected: missing_order_id":
                 return {spender.outcome}
             return {"duplicate"}
@@ -325,7 +326,7 @@ class Model:
         maybe = {"duplicate"} if "undecided" in same else set()     # the contract leaves open whether an undecided row counts
         if refused:
             return refused | maybe
-        if inserted and settings["apply"] == "deferred":
+        if known is None and settings["apply"] == "deferred":
             return {"pending"} | maybe
         return {"applied"} | maybe
 
@@ -421,9 +422,11 @@ class Model:
     def follow(self, about, row, invoice, now, want):
         """Allows the changes to an invoice that only a person may make."""
         said = row.message.said
-        given = {"status": said.status, "amount_crypto": number(said.amount), "currency": said.currency, "order_id": row.message.order,
-                 "invoice_status": said.invoice_status, "payment_status": said.payment_status, "is_test": said.is_test,
-                 "amount_paid": number(said.amount_paid), "amount_to_pay": number(said.amount_to_pay)}
+        given = {"status": said.status, "order_id": row.message.order, "invoice_status": said.invoice_status,
+                 "payment_status": said.payment_status}
+        if not (invoice and invoice["paid_at"]) or self.pays(row.message, invoice):
+            given |= {"amount_crypto": number(said.amount), "currency": said.currency, "is_test": said.is_test,
+                      "amount_paid": number(said.amount_paid), "amount_to_pay": number(said.amount_to_pay)}
         for column, value in given.items():
             if not isinstance(value, list):
                 want[column] = {value, invoice and invoice[column]}
@@ -470,7 +473,6 @@ class Model:
                 self.wrong(f"row {id}: {inbox[id]}, in the log {row.outcome}")
             if row.outcome in OPEN:
                 self.wrong(f"row {id} ({row.message.content} of {row.message.invoice}): still {row.outcome}")
-            # A project can begin to require order_id while a row waits. cc_reverify() finds that row again.
             if row.outcome == "duplicate" and not any(
                     r.outcome in ("applied", "conflict", "rejected: missing_order_id") and r.message[:3] == row.message[:3]
                     for r in self.rows.values()):

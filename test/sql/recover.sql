@@ -159,6 +159,38 @@ SELECT order_id FROM cc_invoice WHERE invoice_id = 'WRONG';
 SELECT id, times FROM orders WHERE id = 'D';
 SELECT cc_erase('WRONG');
 SELECT state, error, body IS NULL AS without_body FROM cc_inbox WHERE id = 14;
+-- A postback that does not say paid, or a test, changes no amount of a paid invoice: its order is not paid by amounts that nobody paid
+INSERT INTO orders VALUES ('UNPAID', 500), ('TEST', 500);
+INSERT INTO cc_inbox (body) VALUES (sample('V', 1, 'A')), (sample('V', 500, 'UNPAID', status => 'pending')),
+    (sample('V', 500, 'TEST', info => '{"test_mode": true}')) RETURNING id, state, error;
+SELECT cc_accept(18, reassign => true), cc_accept(19, reassign => true);
+SELECT order_id, status, amount_crypto, amount_to_pay, amount_paid, is_test FROM cc_invoice WHERE invoice_id = 'V';
+SELECT id, times FROM orders WHERE amount = 500 ORDER BY id;
+-- A token that names no invoice pays a second one only with reassign
+CREATE FUNCTION unbound(invoice text, orders text, token text) RETURNS text LANGUAGE sql AS $$
+    SELECT json_build_object('status', 'success', 'invoice_id', invoice, 'amount_crypto', 1, 'currency', 'BNB', 'order_id', orders,
+                             'token', token)
+$$;
+SELECT cc_sign_token(jsonb_build_object('id', 13, 'exp', extract(epoch FROM now()) + 300), 's3cret') AS token \gset
+INSERT INTO orders VALUES ('FIRST', 1), ('SECOND', 1);
+INSERT INTO cc_inbox (body) VALUES (unbound('UB1', 'FIRST', :'token')), (unbound('UB2', 'SECOND', :'token')) RETURNING state, reason;
+SELECT max(id) AS reused FROM cc_inbox \gset
+SELECT cc_accept(:reused);
+SELECT id, times FROM orders WHERE id IN ('FIRST', 'SECOND') ORDER BY id;
+SELECT cc_accept(:reused, reassign => true);
+SELECT id, times FROM orders WHERE id IN ('FIRST', 'SECOND') ORDER BY id;
+-- An accepted postback whose order trigger raised is for a person again, and not rejected silently
+INSERT INTO orders VALUES ('LATER', 1);
+ALTER TABLE orders ADD CONSTRAINT later CHECK (id <> 'LATER' OR times = 0);
+SELECT sample('STOLEN2', 5, 'LATER') AS body \gset
+INSERT INTO cc_inbox (body) VALUES (replace(:'body', '"order_id": "LATER"', '"order_id": "THIEF"')), (:'body') RETURNING state, reason;
+SELECT max(id) AS stolen FROM cc_inbox \gset
+SELECT cc_accept(:stolen, reassign => true);
+ALTER TABLE orders DROP CONSTRAINT later;
+CALL cc_work();
+SELECT state, reason, error FROM cc_inbox WHERE id = :stolen;
+SELECT cc_accept(:stolen, reassign => true);
+SELECT id, times FROM orders WHERE id = 'LATER';
 -- Not without a grant
 CREATE ROLE regress_nobody;
 SET ROLE regress_nobody;

@@ -35,6 +35,13 @@ UPDATE cc_project SET require_order_id = true WHERE name = 'default';
 SELECT deliver(body('TEST', '{"order_id": null, "invoice_info": {"test_mode": true}}')),
        deliver(body('REAL', '{"order_id": null, "invoice_info": {"test_mode": false}}'));
 UPDATE cc_project SET require_order_id = false WHERE name = 'default';
+-- Nor does it reject a postback that was answered as safe before
+UPDATE cc_project SET apply = 'deferred' WHERE name = 'default';
+SELECT deliver(body('BEFORE', '{"order_id": null}'));
+UPDATE cc_project SET require_order_id = true, apply = 'immediate' WHERE name = 'default';
+SELECT cc_apply();
+SELECT state, reason FROM cc_inbox WHERE invoice_id = 'BEFORE';
+UPDATE cc_project SET require_order_id = false WHERE name = 'default';
 
 -- A proof is that of a body: with another one it proves nothing, and the row waits for a person
 UPDATE cc_project SET apply = 'deferred' WHERE name = 'default';
@@ -43,6 +50,10 @@ UPDATE cc_inbox SET body = body('PROOF', '{"amount_crypto": 1000}', secret => 'g
 UPDATE cc_inbox SET body = body('TOKEN', n => 1) WHERE invoice_id = 'TOKEN';
 SELECT cc_apply();
 SELECT invoice_id, state, error FROM cc_inbox WHERE invoice_id IN ('PROOF', 'TOKEN') ORDER BY id;
+-- Such rows do not keep cc_apply from the others
+SELECT deliver(body('NEXT'));
+SELECT cc_apply(2);
+SELECT state FROM cc_inbox WHERE invoice_id = 'NEXT';
 UPDATE cc_inbox SET body = body('PROOF') WHERE invoice_id = 'PROOF';
 UPDATE cc_inbox SET body = body('TOKEN') WHERE invoice_id = 'TOKEN';
 SELECT cc_apply();

@@ -68,12 +68,20 @@ is(ask($two, ''), 'conflict', 'a postback is judged by what a person has just wr
 $node->safe_psql('postgres', q{SELECT deliver(body(token('AGAIN', 1, 'later'), '{"invoice_id": "AGAIN"}'));
 	UPDATE cc_project SET secret = 'later' WHERE name = 'default'});
 my $state = q{SELECT state FROM cc_inbox WHERE body LIKE '%"AGAIN"%' ORDER BY id LIMIT 1;};
-ask($one, q{BEGIN; SELECT deliver(body(token('AGAIN', 2, 'later'), '{"invoice_id": "AGAIN", "amount_crypto": 2}'));});
-is(ask($two, "SELECT * FROM cc_reverify(); $state"), 'rejected', 'cc_reverify does not wait for an invoice, and leaves its row');
-ask($one, q{ROLLBACK; BEGIN; SELECT id FROM cc_inbox WHERE state = 'rejected' FOR UPDATE;});
-is(ask($two, "SELECT * FROM cc_reverify(); $state"), 'rejected', 'nor does it wait for a row');
+ask($one, q{BEGIN; SELECT id FROM cc_inbox WHERE state = 'rejected' FOR UPDATE;});
+is(ask($two, "SELECT * FROM cc_reverify(); $state"), 'rejected', 'cc_reverify does not wait for a row, and leaves it');
+ask($one, q{ROLLBACK; BEGIN; SELECT deliver(body(token('AGAIN', 2, 'later'), '{"invoice_id": "AGAIN", "amount_crypto": 2}'));});
+is(ask($two, "SELECT * FROM cc_reverify(); $state"), "pending||1\npending", 'nor does it wait for an invoice: its row becomes pending');
 ask($one, 'ROLLBACK;');
-is(ask($two, "SELECT * FROM cc_reverify(); $state"), "applied||1\napplied", 'it takes them afterwards');
+is(ask($two, "SELECT cc_apply(); $state"), "1\napplied", 'cc_apply takes it afterwards');
+$node->safe_psql('postgres', q{UPDATE cc_project SET secret = 's3cret' WHERE name = 'default';
+	SELECT deliver(body(token('REUSED', 1, 'later'), '{"invoice_id": "REUSED", "amount_crypto": 9}'));
+	UPDATE cc_project SET secret = 'later' WHERE name = 'default';
+	SELECT deliver(body(token('REUSED', 1, 'later'), '{"invoice_id": "REUSED"}'))});
+ask($one, q{BEGIN; SELECT deliver(body(token('REUSED', 2, 'later'), '{"invoice_id": "REUSED", "amount_crypto": 2}'));});
+is(ask($two, 'SELECT * FROM cc_reverify();'), '', 'a row whose token is spent stays rejected');
+ask($one, 'ROLLBACK;');
+is(ask($two, 'SELECT * FROM cc_reverify();'), 'rejected|token_reused|1', 'and is judged afterwards');
 $node->safe_psql('postgres', q{UPDATE cc_project SET secret = 's3cret' WHERE name = 'default'});
 
 ask($one, 'SELECT ' . delivery('TWICE', 1) . ', ' . delivery('TWICE', 2, '{"amount_crypto": 0.5}') . ';');

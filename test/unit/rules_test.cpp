@@ -27,6 +27,12 @@ TEST(Token, TheSameMessageIsRejectedAgainForTheSameReason) {
             (Decision{State::kRejected, Reason::kMissingOrderId}));
 }
 
+TEST(Token, ARowThatWaitedIsForAPersonIfAnotherSpentItsToken) {
+  EXPECT_EQ(AfterWaiting({State::kRejected, Reason::kTokenReused}), (Decision{State::kConflict}));
+  for (const Decision decision : {kNewContent, Decision{State::kDuplicate}, Decision{State::kRejected, Reason::kMissingOrderId}})
+    EXPECT_EQ(AfterWaiting(decision), decision);
+}
+
 TEST(Content, MakesADuplicateUnlessItFailedOrChangedNothing) {
   for (const State state : {State::kApplied, State::kPending, State::kConflict})
     EXPECT_TRUE(MakesDuplicates(state)) << StateWord(state);
@@ -226,15 +232,28 @@ TEST(Merge, ATopUpBehindANewerCanceledReplacesTheAmountsAlone) {
   EXPECT_EQ(MergeOf(ColumnGroup::kStatus, update), Merge::kFill);
 }
 
-TEST(Merge, AnAcceptedOneIsFollowedWhateverItContradicts) {
-  Update update = Paid(kOlder);
+constexpr Update Accepted(Update update) {
   update.is_accepted = true;
+  return update;
+}
+
+TEST(Merge, AnAcceptedOneIsFollowedWhateverItContradicts) {
+  const Update update = Accepted(Paid(SaysPaid(kOlder)));
   EXPECT_EQ(MergeOf(ColumnGroup::kOrder, update), Merge::kReplace);
   EXPECT_EQ(MergeOf(ColumnGroup::kStatus, update), Merge::kReplace);
   EXPECT_EQ(MergeOf(ColumnGroup::kMoney, update), Merge::kTake);
   EXPECT_EQ(MergeOf(ColumnGroup::kMoney, SameAmount(update)), Merge::kReplace);
   for (const ColumnGroup group : {ColumnGroup::kDetail, ColumnGroup::kPersonal})
     EXPECT_EQ(MergeOf(group, update), Merge::kReplace);
+  EXPECT_EQ(MergeOf(ColumnGroup::kMoney, Accepted(kOlder)), Merge::kTake) << "while nothing is paid";
+}
+
+TEST(Merge, AnAcceptedOneThatDoesNotSayPaidChangesNoAmountOfAPaidInvoice) {
+  const Update update = Accepted(Paid(kNewer));
+  EXPECT_EQ(MergeOf(ColumnGroup::kOrder, update), Merge::kReplace);
+  EXPECT_EQ(MergeOf(ColumnGroup::kStatus, update), Merge::kReplace);
+  for (const ColumnGroup group : {ColumnGroup::kMoney, ColumnGroup::kDetail, ColumnGroup::kExpected, ColumnGroup::kExpectedUsd})
+    EXPECT_EQ(MergeOf(group, update), Merge::kKeep);
 }
 
 TEST(Acceptable, IsAConflictOrATokenThatAnotherOneSpent) {
@@ -285,8 +304,7 @@ TEST(Merge, AnAnswerOfTheApiChangesWhatIsToPayAtAnyTime) {
 }
 
 TEST(Merge, WhatIsToPayFollowsAnAcceptedPostbackButIsNeverBlanked) {
-  Update accepted = Expected(Paid(SaysPaid(kOlder)));
-  accepted.is_accepted = true;
+  const Update accepted = Accepted(Expected(Paid(SaysPaid(kOlder))));
   for (const ColumnGroup group : {ColumnGroup::kExpected, ColumnGroup::kExpectedUsd})
     EXPECT_EQ(MergeOf(group, accepted), Merge::kReplace);
   EXPECT_EQ(MergeOf(ColumnGroup::kExpected, InAnotherCoin(accepted)), Merge::kTake);
