@@ -142,8 +142,8 @@ bool SettleOne(Oid schema, Oid owner, std::int64_t id, Batch& batch) {
              errdetail("A trigger or a constraint of cc_inbox raised this."), errwithoutinput()));
     return true;
   }
-  batch.is_cancelled = outcome == SettleOutcome::kEnded;
-  batch.is_ended = IsEarly(outcome) || batch.is_cancelled;
+  batch.is_over = outcome == SettleOutcome::kEnded || outcome == SettleOutcome::kOldTables;
+  batch.is_ended = IsEarly(outcome) || batch.is_over;
   if (IsEarly(outcome) || outcome == SettleOutcome::kBusy) return true;
   if (!IsWaiting(row)) ++batch.settled;
   return IsWaiting(row);

@@ -37,7 +37,7 @@ struct Batch {
   int tried = 0;              ///< rows that were tried
   int settled = 0;            ///< of these, rows that no longer wait
   bool is_ended = false;      ///< a cancel or timeout, no more locks, old tables: this transaction settles no more
-  bool is_cancelled = false;  ///< a cancel or timeout: the statement should end
+  bool is_over = false;       ///< a cancel or timeout, old tables: the statement should end
   ArrayType* left = nullptr;  ///< bigint[]: ids of the rows that still wait, including `skip`
   Place reached;              ///< the place of the last row that was tried
 };

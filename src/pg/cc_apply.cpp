@@ -74,7 +74,7 @@ void Work(FunctionCallInfo fcinfo) {
   SPI_connect_ext(SPI_OPT_NONATOMIC);
   // Each batch goes on where the one before ended: as long as some transaction has an old snapshot, the index keeps entries of
   // rows that are settled, and from the start each batch would read all of them. In the end it looks from the start once more.
-  // A timeout fires once per statement, so nothing would end a wait after it.
+  // A timeout fires once per statement, so nothing would end a wait after it. With old tables each batch would try one row.
   Batch batch;
   bool from_start;
   do {
@@ -82,7 +82,7 @@ void Work(FunctionCallInfo fcinfo) {
     from_start = batch.reached.IsStart();
     batch = WorkOnce(function, SchemaOf(fcinfo), batch);
     if (batch.tried == 0) batch.reached = {};
-  } while (!batch.is_cancelled && (batch.tried > 0 || !from_start));
+  } while (!batch.is_over && (batch.tried > 0 || !from_start));
   SPI_finish();
 }
 

@@ -38,6 +38,10 @@ CALL deliver('W', :'unbound');
 SELECT * FROM states;
 SELECT DISTINCT error, attempts FROM cc_inbox WHERE state = 'pending';
 SELECT cc_apply();
+-- cc_work takes no transaction for each of them
+SELECT pg_current_xact_id() AS before \gset
+CALL cc_work();
+SELECT pg_current_xact_id()::text::bigint - :before < 6 AS few;
 CREATE UNIQUE INDEX cc_inbox_token ON cc_inbox (token_digest, project) WHERE token_digest IS NOT NULL;
 SELECT cc_apply();
 DROP INDEX cc_inbox_token;
