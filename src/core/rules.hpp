@@ -34,9 +34,9 @@ constexpr Decision DecideByToken(const TokenSpender& spender) noexcept {
   return {State::kDuplicate};
 }
 
-/// Returns the decision about a row that has waited. It was answered as safe, so it is not rejected later: if another postback spent
-/// its token in the meantime, a person decides.
-constexpr Decision AfterWaiting(Decision decision) noexcept {
+/// Returns the decision about a row that has failed. It spent its token, or else a person accepted it although another postback
+/// had spent it. Then a person decides again.
+constexpr Decision AfterFailure(Decision decision) noexcept {
   return decision == Decision{State::kRejected, Reason::kTokenReused} ? Decision{State::kConflict} : decision;
 }
 

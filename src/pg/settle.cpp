@@ -205,19 +205,6 @@ class OtherRows {
     return found != nullptr;
   }
 
-  // Returns the invoice that the token has changed, if it is not that of the row. Only a token that names no invoice can do that.
-  const char* OtherInvoiceOf(Datum token_digest, const InboxRow& row) const {
-    Scan scan(inbox_, snapshot_, {{"token_digest", BYTEAOID, token_digest}});
-    const HeapTuple found = NextOther(scan);
-    const char* invoice = nullptr;
-    if (found != nullptr && StateFrom(TextIn(found, "state")) == State::kApplied &&
-        (TextIn(found, "invoice_id") != ViewOf(DatumGetTextPP(row.Value(InboxColumn::kInvoiceId))) ||
-         TextIn(found, "project") != ViewOf(DatumGetTextPP(row.Value(InboxColumn::kProject)))))
-      invoice = TextDatumGetCString(RequiredColumnOf(inbox_, found, "invoice_id", TEXTOID));
-    scan.End();
-    return invoice;
-  }
-
   // Most postbacks are new: one probe without a result answers for every state.
   bool HasSameContent(const InboxRow& row) const {
     Scan scan(inbox_, snapshot_,
@@ -248,10 +235,6 @@ class OtherRows {
   }
 
  private:
-  std::string_view TextIn(HeapTuple tuple, const char* column) const {
-    return ViewOf(DatumGetTextPP(RequiredColumnOf(inbox_, tuple, column, TEXTOID)));
-  }
-
   HeapTuple NextOther(Scan& scan) const {
     HeapTuple row;
     do row = scan.Next();
@@ -288,20 +271,6 @@ Judgement Judge(const SettleRequest& request, const InboxRow& row, const Deliver
   return judgement;
 }
 
-// A person may let a token pay a second invoice, but must say so.
-void RefuseSecondInvoice(const SettleRequest& request, const InboxRow& row, const Delivery& delivery) {
-  if (request.acceptance != Acceptance::kAccepted || delivery.token_names_invoice) return;
-  const Relation inbox = OpenTable(request.schema, "cc_inbox");
-  const Snapshot now = TakeLatestSnapshot();
-  const char* const invoice = OtherRows(inbox, now, request, row).OtherInvoiceOf(delivery.token_digest, row);
-  ForgetSnapshot(now);
-  CloseTable(inbox);
-  if (invoice != nullptr)
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("the token of this postback was spent for invoice \"%s\"", invoice),
-                    errdetail("One payment would pay two invoices."), errhint("Call cc_accept with reassign => true.")));
-}
-
 // --- 4. Apply ---
 
 // The outcome of a row so far. It is written inside the subtransaction and read after it.
@@ -314,7 +283,7 @@ struct Progress {
   bool spends_token = false;
   bool is_tried = false;    // applying was tried
   bool is_erased = false;   // the invoice is erased
-  bool has_waited = false;  // it was answered as safe before
+  bool has_failed = false;  // applying has failed before
 };
 
 void KeepPending(Progress& progress, const char* why) {
@@ -341,11 +310,9 @@ void Apply(const DeliveryContext& context, const Delivery& delivery, Progress& p
   progress.state = progress.error == nullptr ? State::kApplied : State::kConflict;
 }
 
-// Returns true for a row that was stored as verified and still waits, and so was answered as safe.
-bool HasWaited(const SettleRequest& request, const InboxRow& row) {
-  if (!request.is_stored || !HasProof(row)) return false;
-  const auto state = StateFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState))));
-  return state == State::kPending || state == State::kFailed;
+// Returns true for a row that could not be applied before.
+bool HasFailed(const SettleRequest& request, const InboxRow& row) {
+  return request.is_stored && StateFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)))) == State::kFailed;
 }
 
 void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, const Project& project,
@@ -367,14 +334,11 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
       return KeepPending(progress, "the transaction settles too many postbacks");
   }
   const DeliveryContext context = ContextOf(request, row, project);
-  if (request.acceptance != Acceptance::kNone) {
-    RefuseSecondInvoice(request, row, delivery);
-    return Apply(context, delivery, progress);
-  }
-  const Judgement judgement = Judge(request, row, delivery, project.require_order_id && !progress.has_waited);
+  if (request.acceptance != Acceptance::kNone) return Apply(context, delivery, progress);
+  const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
   progress.spends_token = !judgement.is_token_spent;
   if (judgement.is_hidden) return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
-  const Decision decision = progress.has_waited ? AfterWaiting(judgement.decision) : judgement.decision;
+  const Decision decision = progress.has_failed ? AfterFailure(judgement.decision) : judgement.decision;
   progress.state = decision.state;
   progress.reason = decision.reason;
   if (decision.state == State::kConflict) progress.error = "another postback with other content has spent the token";
@@ -438,7 +402,7 @@ SettleOutcome Settle(const SettleRequest& request, InboxRow& row) {
     return SettleOutcome::kDone;
   }
   Progress progress;
-  progress.has_waited = HasWaited(request, row);
+  progress.has_failed = HasFailed(request, row);
   SetProof(row, delivery);
   if (request.hold != nullptr) {
     KeepPending(progress, request.hold);

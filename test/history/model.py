@@ -306,15 +306,15 @@ class Model:
 
     def decisions(self, row, message, known):
         settings = self.settings[message.project]
-        has_waited = known is not None and known.outcome in OPEN    # it was answered as safe
-        missing = settings["require_order_id"] and message.order is None and not message.said.is_test and not has_waited
+        missing = settings["require_order_id"] and message.order is None and not message.said.is_test
         refused = {"rejected: missing_order_id"} if missing else set()
         spender = self.rows.get(self.spent.get((message.project, message.token.name)))
         if spender is not None and spender.id != row.id:
             if self.is_hidden(spender.xid, row):
                 return set()
             if spender.message[:3] != message[:3]:
-                return {"conflict" if has_waited else "rejected: token_reused"} | refused
+                # A failed row without its token is one that a person accepted: again for a person
+                return {"conflict" if known is not None and known.outcome == "failed" else "rejected: token_reused"} | refused
             if spender.outcome == "rejected: missing_order_id":
                 return {spender.outcome}
             return {"duplicate"}
@@ -473,6 +473,7 @@ class Model:
                 self.wrong(f"row {id}: {inbox[id]}, in the log {row.outcome}")
             if row.outcome in OPEN:
                 self.wrong(f"row {id} ({row.message.content} of {row.message.invoice}): still {row.outcome}")
+            # A project can begin to require order_id while a row waits. cc_reverify() finds that row again.
             if row.outcome == "duplicate" and not any(
                     r.outcome in ("applied", "conflict", "rejected: missing_order_id") and r.message[:3] == row.message[:3]
                     for r in self.rows.values()):

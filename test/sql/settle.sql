@@ -35,13 +35,6 @@ UPDATE cc_project SET require_order_id = true WHERE name = 'default';
 SELECT deliver(body('TEST', '{"order_id": null, "invoice_info": {"test_mode": true}}')),
        deliver(body('REAL', '{"order_id": null, "invoice_info": {"test_mode": false}}'));
 UPDATE cc_project SET require_order_id = false WHERE name = 'default';
--- Nor does it reject a postback that was answered as safe before
-UPDATE cc_project SET apply = 'deferred' WHERE name = 'default';
-SELECT deliver(body('BEFORE', '{"order_id": null}'));
-UPDATE cc_project SET require_order_id = true, apply = 'immediate' WHERE name = 'default';
-SELECT cc_apply();
-SELECT state, reason FROM cc_inbox WHERE invoice_id = 'BEFORE';
-UPDATE cc_project SET require_order_id = false WHERE name = 'default';
 
 -- A proof is that of a body: with another one it proves nothing, and the row waits for a person
 UPDATE cc_project SET apply = 'deferred' WHERE name = 'default';

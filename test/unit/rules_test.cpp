@@ -27,10 +27,10 @@ TEST(Token, TheSameMessageIsRejectedAgainForTheSameReason) {
             (Decision{State::kRejected, Reason::kMissingOrderId}));
 }
 
-TEST(Token, ARowThatWaitedIsForAPersonIfAnotherSpentItsToken) {
-  EXPECT_EQ(AfterWaiting({State::kRejected, Reason::kTokenReused}), (Decision{State::kConflict}));
+TEST(Token, AFailedRowIsForAPersonIfAnotherSpentItsToken) {
+  EXPECT_EQ(AfterFailure({State::kRejected, Reason::kTokenReused}), (Decision{State::kConflict}));
   for (const Decision decision : {kNewContent, Decision{State::kDuplicate}, Decision{State::kRejected, Reason::kMissingOrderId}})
-    EXPECT_EQ(AfterWaiting(decision), decision);
+    EXPECT_EQ(AfterFailure(decision), decision);
 }
 
 TEST(Content, MakesADuplicateUnlessItFailedOrChangedNothing) {
