@@ -6,10 +6,10 @@
 -- order of payment. NEW is the invoice; TG_TABLE_NAME is cc_rehearsal, a temporary table. Each invoice has a subtransaction that
 -- is rolled back at once. So it sees no effect of the previous one, and a delivery waits no longer than the trigger takes for one
 -- invoice. tables_changed counts rows by table, such as {"public.orders": 1}; error has SQLSTATE and message. Deferred constraints
--- are checked. Runs with the caller's rights, the search_path of the pipeline, and a lock_timeout of 100 ms. Sequences and effects
+-- are checked. Runs with the caller's rights, the search_path `path`, and a lock_timeout of 100 ms. Sequences and effects
 -- outside of the transaction (dblink, files, programs) are not undone; NOTIFY is. Counting needs track_counts, which is on by
 -- default.
-CREATE OR REPLACE FUNCTION @extschema@.cc_rehearse_rows(trigger_function regproc, since timestamptz)
+CREATE OR REPLACE FUNCTION @extschema@.cc_rehearse_rows(trigger_function regproc, since timestamptz, path text)
     RETURNS TABLE (invoice_id text, tables_changed jsonb, error text)
     LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '100ms' SET client_min_messages = warning
 AS $$
@@ -28,7 +28,7 @@ BEGIN
         error := NULL;
         BEGIN
             before := (SELECT jsonb_object_agg(relid, n_tup_ins + n_tup_upd + n_tup_del) FROM pg_stat_xact_user_tables);
-            PERFORM set_config('search_path', schema || ', "$user", public, pg_temp', true);
+            PERFORM set_config('search_path', path, true);
             EXECUTE pg_catalog.format('INSERT INTO pg_temp.cc_rehearsal SELECT * FROM %s.cc_invoice WHERE project OPERATOR(pg_catalog.=) $1'
                                       ' AND invoice_id OPERATOR(pg_catalog.=) $2', schema) USING paid.project, paid.invoice_id;
             SET CONSTRAINTS ALL IMMEDIATE;
@@ -47,8 +47,8 @@ BEGIN
     DROP TABLE pg_temp.cc_rehearsal;
 END
 $$;
-COMMENT ON FUNCTION @extschema@.cc_rehearse_rows(regproc, timestamptz) IS 'internal: the rows of cc_rehearse()';
-ALTER FUNCTION @extschema@.cc_rehearse_rows(regproc, timestamptz) OWNER TO @extowner@;
+COMMENT ON FUNCTION @extschema@.cc_rehearse_rows(regproc, timestamptz, text) IS 'internal: the rows of cc_rehearse()';
+ALTER FUNCTION @extschema@.cc_rehearse_rows(regproc, timestamptz, text) OWNER TO @extowner@;
 
 -- As in the pipeline, the trigger cannot SET ROLE or RESET ROLE. ERROR 22023 if an argument is NULL, 42883 if the function does not
 -- exist, 42P17 if it is no trigger function, 42501 for a superuser unless a superuser owns the tables.

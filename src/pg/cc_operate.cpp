@@ -3,6 +3,7 @@
 #include "pg/lock.hpp"
 #include "pg/merchant_code.hpp"
 #include "pg/owner.hpp"
+#include "pg/statement.hpp"
 #include "pg/table.hpp"
 
 extern "C" {
@@ -24,7 +25,7 @@ PG_FUNCTION_INFO_V1(cc_setup);
 namespace cc::pg {
 namespace {
 
-constexpr int kMaxArguments = 2;
+constexpr int kMaxArguments = 3;
 
 // A superuser may call these functions on the merchant's tables, so no code of the owner's may outlive the call. This forbids
 // deferred triggers, cursors, temporary tables and SET ROLE.
@@ -37,24 +38,28 @@ void SwitchToOwnerForReading(Oid table) {
 }
 
 // Returns the rows of the function `name` in the same schema, with the rights of the current user.
-Datum Report(FunctionCallInfo fcinfo, const char* name, const Oid (&types)[kMaxArguments], int count, bool is_read_only) {
-  const Oid schema = SchemaOf(fcinfo);
+Datum Report(FunctionCallInfo fcinfo, const char* name, std::initializer_list<Parameter> arguments, bool is_read_only) {
   InitMaterializedSRF(fcinfo, 0);
   const auto* const result = reinterpret_cast<const ReturnSetInfo*>(fcinfo->resultinfo);
 
+  Oid types[kMaxArguments];
   Datum values[kMaxArguments];
   char nulls[kMaxArguments];
-  Oid argument_types[kMaxArguments];
-  for (int i = 0; i < count; ++i) {
-    values[i] = fcinfo->args[i].value;
-    nulls[i] = fcinfo->args[i].isnull ? 'n' : ' ';
-    argument_types[i] = types[i];
+  StringInfoData query;
+  initStringInfo(&query);
+  appendStringInfo(&query, "SELECT * FROM %s.%s(", quote_identifier(get_namespace_name(SchemaOf(fcinfo))), name);
+  int count = 0;
+  for (const Parameter& argument : arguments) {
+    types[count] = argument.type;
+    values[count] = argument.value;
+    nulls[count] = argument.is_null ? 'n' : ' ';
+    ++count;
+    appendStringInfo(&query, count == 1 ? "$%d" : ", $%d", count);
   }
-  const char* const query =
-      psprintf("SELECT * FROM %s.%s(%s)", quote_identifier(get_namespace_name(schema)), name, count == 1 ? "$1" : "$1, $2");
+  appendStringInfoChar(&query, ')');
   const int settings = NewGUCNestLevel();
   SPI_connect();
-  const int code = SPI_execute_with_args(query, count, argument_types, values, nulls, is_read_only, 0);
+  const int code = SPI_execute_with_args(query.data, count, types, values, nulls, is_read_only, 0);
   if (code != SPI_OK_SELECT) elog(ERROR, "could not execute: %s", SPI_result_code_string(code));
   for (std::uint64_t i = 0; i < SPI_processed; ++i) tuplestore_puttuple(result->setResult, SPI_tuptable->vals[i]);
   SPI_finish();
@@ -63,9 +68,9 @@ Datum Report(FunctionCallInfo fcinfo, const char* name, const Oid (&types)[kMaxA
 }
 
 // The same with the rights of the owner of the tables.
-Datum ReportAsOwner(FunctionCallInfo fcinfo, const char* name, const Oid (&types)[kMaxArguments], int count) {
+Datum ReportAsOwner(FunctionCallInfo fcinfo, const char* name, std::initializer_list<Parameter> arguments) {
   SwitchToOwnerForReading(TableIn(SchemaOf(fcinfo), "cc_inbox"));
-  return Report(fcinfo, name, types, count, true);
+  return Report(fcinfo, name, arguments, true);
 }
 
 // The rights of the caller, who may be a superuser that is the owner for now: the owner's code must not SET ROLE or RESET ROLE.
@@ -91,7 +96,12 @@ Datum Rehearse(FunctionCallInfo fcinfo) {
     ereport(ERROR, (errcode(ERRCODE_UNDEFINED_FUNCTION), errmsg("function with OID %u does not exist", PG_GETARG_OID(0))));
   RefuseSuperuser("cc_rehearse", TableIn(SchemaOf(fcinfo), "cc_inbox"));
   const CallersRights rights;
-  Report(fcinfo, "cc_rehearse_rows", {REGPROCOID, TIMESTAMPTZOID}, 2, false);
+  const char* const path = MerchantSearchPath(SchemaOf(fcinfo), rights.user());
+  Report(fcinfo, "cc_rehearse_rows",
+         {ParameterFrom(REGPROCOID, fcinfo->args[0]),
+          ParameterFrom(TIMESTAMPTZOID, fcinfo->args[1]),
+          {TEXTOID, CStringGetTextDatum(path)}},
+         false);
   rights.End();
   return Datum{0};
 }
@@ -114,12 +124,14 @@ void Setup(Oid schema) {
 extern "C" {
 // Argument: period.
 PGDLLEXPORT Datum cc_health(PG_FUNCTION_ARGS) {
-  return cc::pg::ReportAsOwner(fcinfo, "cc_health_rows", {INTERVALOID, InvalidOid}, 1);
+  return cc::pg::ReportAsOwner(fcinfo, "cc_health_rows", {cc::pg::ParameterFrom(INTERVALOID, fcinfo->args[0])});
 }
 
 // Arguments: search, project.
 PGDLLEXPORT Datum cc_timeline(PG_FUNCTION_ARGS) {
-  return cc::pg::ReportAsOwner(fcinfo, "cc_timeline_rows", {TEXTOID, TEXTOID}, 2);
+  return cc::pg::ReportAsOwner(
+      fcinfo, "cc_timeline_rows",
+      {cc::pg::ParameterFrom(TEXTOID, fcinfo->args[0]), cc::pg::ParameterFrom(TEXTOID, fcinfo->args[1])});
 }
 
 // Arguments: trigger_function, since.

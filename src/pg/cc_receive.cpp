@@ -25,8 +25,6 @@ Statement insert_into_inbox{[](const char* schema) -> const char* {
                   schema);
 }};
 
-Parameter ParameterFrom(Oid type, NullableDatum value) { return {type, value.value, value.isnull}; }
-
 // Cuts an oversized body, so that it is not copied as a whole. What is left is still long enough to be rejected as too large. The
 // cut is between characters of UTF-8.
 NullableDatum WithoutExcess(NullableDatum body) {

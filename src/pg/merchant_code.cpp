@@ -9,6 +9,7 @@
 extern "C" {
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "storage/proc.h"
@@ -16,14 +17,20 @@ extern "C" {
 #include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
+#include "utils/syscache.h"
 }
 
 namespace cc::pg {
 namespace {
 
-void SetSearchPath(Oid schema) {
-  const char* const path = psprintf("%s, \"$user\", public, pg_temp", quote_identifier(get_namespace_name(schema)));
-  set_config_option("search_path", path, PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+// Returns true if the schema of this user's name, which "$user" in a search_path means, is that user's own. Any role with CREATE
+// on the database may make a schema of that name.
+bool HasOwnSchema(Oid user) {
+  const HeapTuple schema = SearchSysCache1(NAMESPACENAME, CStringGetDatum(GetUserNameFromId(user, false)));
+  if (!HeapTupleIsValid(schema)) return false;
+  const Oid owner = reinterpret_cast<Form_pg_namespace>(GETSTRUCT(schema))->nspowner;
+  ReleaseSysCache(schema);
+  return owner == user || superuser_arg(owner);
 }
 
 #define CURSOR "pg_catalog.concat_ws(' ', creation_time, name, statement)"
@@ -74,12 +81,17 @@ void ForgetTables(Oid table) {
 
 }  // namespace
 
+const char* MerchantSearchPath(Oid schema, Oid user) {
+  return psprintf("%s, %spublic, pg_temp", quote_identifier(get_namespace_name(schema)), HasOwnSchema(user) ? "\"$user\", " : "");
+}
+
 MerchantCode BeginMerchantCode(Oid schema, Oid owner) {
   MerchantCode code{
       .schema = schema, .owner = owner, .may_leave_no_code = MayLeaveNoCode(owner), .cursors = Datum{0}, .settings = 0};
   if (code.may_leave_no_code) code.cursors = HoldableCursors(schema);
   code.settings = NewGUCNestLevel();
-  SetSearchPath(schema);
+  set_config_option("search_path", MerchantSearchPath(schema, owner), PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0,
+                    false);
   return code;
 }
 

@@ -13,8 +13,11 @@ struct MerchantCode {
   int settings;            ///< nesting level of the caller's settings
 };
 
-/// Sets the search_path for the merchant's code to one that no caller can choose: the extension's schema, then that of a new
-/// session of the tables' owner. The current user is `owner`. An error ends this like EndMerchantCode.
+/// Returns the search_path for the merchant's code, which no caller can choose: the extension's schema, then that of a new
+/// session of `user`. But the schema of the user's name is left out if another role owns it, unless that is a superuser.
+const char* MerchantSearchPath(Oid schema, Oid user);
+
+/// Sets this search_path. The current user is `owner`. An error ends this like EndMerchantCode.
 MerchantCode BeginMerchantCode(Oid schema, Oid owner);
 
 /// With `check`, first fires the owner's deferred constraints. Raises 42501 if code is left that would run at commit in the

@@ -19,6 +19,8 @@ struct Parameter {
   bool is_null = false;
 };
 
+inline Parameter ParameterFrom(Oid type, NullableDatum value) { return {type, value.value, value.isnull}; }
+
 /// Must be static. Number and types of its parameters are always the same.
 struct Statement {
   /// Returns the text, in the current memory context. `schema` is quoted. Every name is qualified, including operators.

@@ -760,6 +760,25 @@ for my $call ('SELECT moved.cc_setup()', "SELECT http_status FROM moved.cc_recei
 }
 is(answer_as($node, 'shop', q{SELECT count(*) FROM moved.cc_invoice}, 'renamed'), '3', 'R7: and postbacks are applied');
 is(answer_as($node, 'shop', q{SELECT count(*) FROM cc.cc_inbox}, 'renamed'), '0', 'R7: none went astray');
+# "$user" in the search_path of the pipeline is the schema of the owner's name, if it is the owner's
+answer_as($node, undef, 'CREATE TABLE public.orders (id text); ALTER TABLE public.orders OWNER TO shop', 'renamed');
+answer_as($node, 'shop', q{
+	CREATE FUNCTION moved.note() RETURNS trigger LANGUAGE plpgsql AS
+		$$BEGIN INSERT INTO orders VALUES (NEW.invoice_id); RETURN NULL; END$$;
+	CREATE TRIGGER note AFTER INSERT ON moved.cc_invoice FOR EACH ROW EXECUTE FUNCTION moved.note()}, 'renamed');
+my $make_schema = 'CREATE SCHEMA shop; GRANT ALL ON SCHEMA shop TO PUBLIC; CREATE TABLE shop.orders (id text);
+	GRANT ALL ON shop.orders TO PUBLIC';
+answer_as($node, 'mallory', $make_schema, 'renamed');
+my ($d, $e) = map { q{'} . as_shop('SELECT ' . genuine($_)) . q{'::text} } qw(D E);
+answer_as($node, 'shop', "INSERT INTO moved.cc_inbox (body) VALUES ($d)", 'renamed');
+is(answer_as($node, 'shop', q{SELECT string_agg(id, ' ') FROM public.orders}, 'renamed'), 'D',
+	"R7: a trigger does not find the table in another role's schema of the owner's name");
+like(answer_as($node, 'shop', q{SELECT * FROM moved.cc_rehearse('moved.note', '-infinity')}, 'renamed'), qr/"public\.orders": 1/,
+	'R7: nor does its rehearsal');
+answer_as($node, 'mallory', 'DROP SCHEMA shop CASCADE', 'renamed');
+answer_as($node, 'shop', "$make_schema; INSERT INTO moved.cc_inbox (body) VALUES ($e)", 'renamed');
+is(answer_as($node, 'shop', q{SELECT string_agg(id, ' ') FROM shop.orders}, 'renamed'), 'E', "R7: it finds the one in the owner's schema");
+answer_as($node, 'shop', 'DROP TRIGGER note ON moved.cc_invoice; DROP SCHEMA shop CASCADE', 'renamed');
 # The owner of the schema may be another role than that of the tables, and chooses its name: here one that calls a function, if it
 # ends a text of SQL
 answer_as($node, undef, q{ALTER SCHEMA moved OWNER TO mallory}, 'renamed');
