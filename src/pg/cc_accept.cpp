@@ -60,10 +60,12 @@ Datum Accept(FunctionCallInfo fcinfo) {
   if (outcome != SettleOutcome::kDone && outcome != SettleOutcome::kOldTables)
     ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("another transaction is settling a postback of this invoice")));
   const std::string_view state = ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)));
+  const bool has_body = !row.IsNull(InboxColumn::kBody) || !row.IsNull(InboxColumn::kRaw);
   if (state != StateWord(State::kApplied) && state != StateWord(State::kFailed))
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("postback %lld cannot be accepted", static_cast<long long>(id)),
-                    errdetail("It does not verify as of its receipt, or the tables are of an earlier version.")));
+                    has_body ? errdetail("It does not verify as of its receipt, or the tables are of an earlier version.")
+                             : errdetail("Its body was purged or erased.")));
   WriteInboxRow(schema, owner, row);
   return row.Value(InboxColumn::kState);
 }

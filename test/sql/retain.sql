@@ -121,6 +121,13 @@ CALL age();
 SELECT cc_purge('1 day'), cc_purge('1 day');
 SELECT * FROM rows;
 
+-- The body of a reused token's row is erased with its invoice, so it cannot be accepted
+SELECT deliver(body('GONE', token('GONE'))), deliver(body('GONE', token('GONE'), '{"amount_crypto": 9}'));
+SELECT cc_erase('GONE');
+SELECT cc_accept(id) FROM cc_inbox WHERE reason = 'token_reused';
+DELETE FROM cc_inbox WHERE invoice_id = 'GONE';
+DELETE FROM cc_invoice WHERE invoice_id = 'GONE';
+
 -- The merchant's code on the inbox: its rights, its search_path, its decisions
 CREATE SCHEMA evil;
 CREATE TABLE seen (event text, id bigint, who name, path text);
