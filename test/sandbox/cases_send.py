@@ -34,7 +34,7 @@ def _():
     for options in ((), ("--secret",), ("--format", "form")):
         run = send("--order", "SENT-1", "--amount", "12.25", *options)
         assert run.returncode == 0 and newest().state == "applied" and "12.25" in newest().body, run
-        assert "behind in cc_invoice" in run.stdout, run.stdout
+        assert "stays in cc_invoice, as paid" in run.stdout, run.stdout
 
 
 @case("no curl is needed")
