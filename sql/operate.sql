@@ -230,7 +230,7 @@ BEGIN
                   WHERE shop.accept_test_payments
              ) AS f ORDER BY f.rank, f.problem LIMIT 1
          ) AS worst ON true
-    ), search (low, high) AS (      -- the first id of the period: ids rise with the time of receipt, give or take moments
+    ), search (low, high) AS (      -- the first id of the period: ids rise with the time of receipt, apart from moments
         SELECT min(i.id), max(i.id) FROM @.cc_inbox AS i
         UNION ALL
         SELECT CASE WHEN m.received_at > $1 - interval '1 minute' THEN s.low ELSE m.id + 1 END,
@@ -355,7 +355,7 @@ BEGIN
     SELECT e.* FROM (
         SELECT a.received_at, a.state AS event,
                concat_ws(', ', 'invoice ' || a.invoice_id, 'order ' || nullif(a.payload->>'order_id', ''), a.payload->>'status',
-                         concat_ws(' ', a.payload->>'amount_crypto', a.payload->>'currency'), a.reason, a.error) AS detail, a.id
+                         nullif(concat_ws(' ', a.payload->>'amount_crypto', a.payload->>'currency'), ''), a.reason, a.error) AS detail, a.id
           FROM arrival AS a
         UNION ALL
         SELECT a.applied_at, 'applied', format('invoice %s, of the postback that came %s before', a.invoice_id,

@@ -19,11 +19,12 @@ COMMENT ON FUNCTION @extschema@.cc_reverify(text, timestamptz, interval, integer
 ALTER FUNCTION @extschema@.cc_reverify(text, timestamptz, interval, integer, boolean) OWNER TO @extowner@;
 REVOKE ALL ON FUNCTION @extschema@.cc_reverify(text, timestamptz, interval, integer, boolean) FROM PUBLIC;
 
--- Accepts a conflict, or a postback that was rejected as token_reused and verifies as of its receipt. The invoice follows it, and
--- the order trigger sees the correction. But a paid invoice keeps its amounts if the postback does not say paid. Returns the new
--- state: applied, or failed if the trigger raised; after cc_work() a failed one may be a conflict again. ERROR 55000 for any other
--- row, and unless reassign is true also if a paid invoice would pay another order; 02000 if the row does not exist; 55P03 if the
--- invoice stays locked; 42501 for a superuser unless a superuser owns the tables.
+-- Accepts a conflict, or a postback that was rejected as token_reused and verifies as of its receipt. The invoice follows it,
+-- and the order trigger sees the correction. But a paid invoice keeps its amounts if the postback does not say paid. Returns
+-- the new state: applied, or failed if the trigger raised; after cc_work() a failed one may be a conflict again. ERROR 55000
+-- for any other row, and unless reassign is true also if a paid invoice would pay another order; P0002 if the row does not
+-- exist; 55P03 if the invoice stays locked; 54000 if the transaction has too many locks; 22023 for NULL; 42501 for a superuser
+-- unless a superuser owns the tables.
 CREATE OR REPLACE FUNCTION @extschema@.cc_accept(inbox_id bigint, reassign boolean DEFAULT false) RETURNS text
     LANGUAGE c VOLATILE SECURITY DEFINER AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.cc_accept(bigint, boolean) IS

@@ -120,6 +120,7 @@ BEGIN ATOMIC
            ('SHA-256 of the content without the token, as jsonb'),
            ('what the merchant''s trigger or constraint said when applying failed'),
            ('how often it was tried to apply it'),
+           ('paid amount in the cryptocurrency, the field amount_crypto'),
            ('when the first postback arrived that says it is paid; set once'),
            ('when the first postback arrived'),
            ('when the last postback arrived that was applied'),
@@ -160,7 +161,7 @@ BEGIN
     FOR wanted IN
         SELECT name, schema || '.' || name AS path, table_constraint, comment
           FROM (VALUES ('cc_project', 'CHECK (previous_secret IS NULL OR previous_secret_until IS NOT NULL)',
-                            'a shop in the merchant''s account: its secrets, and how its postbacks are taken'),
+                            'a shop in the merchant''s account: its secrets and settings'),
                        ('cc_inbox', NULL, 'every postback as received; insert (body, content_type) or '
                                           '(project, body, content_type), all other columns are filled in'),
                        ('cc_invoice', 'PRIMARY KEY (invoice_id, project)',

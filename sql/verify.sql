@@ -55,7 +55,7 @@ RETURN (
                       '' ORDER BY n)
       FROM unnest(string_to_array(value, NULL)) WITH ORDINALITY AS character (c, n)
 );
-COMMENT ON FUNCTION @extschema@.cc_form_encode(text) IS 'a value encoded for a form; used by cc_sample_postback';
+COMMENT ON FUNCTION @extschema@.cc_form_encode(text) IS 'internal: a value encoded for a form, for cc_sample_postback()';
 
 -- The sample of the service's documentation. Its token is valid for five minutes, like the service's tokens.
 CREATE OR REPLACE FUNCTION @extschema@.cc_sample_postback(

@@ -8,8 +8,6 @@
 namespace cc {
 namespace {
 
-bool IsAbsent(const Node* node) noexcept { return node == nullptr || node->kind == Kind::kNull; }
-
 bool IsIdentifier(const Document& document, const Node& node) noexcept {
   return (node.kind == Kind::kString || (node.kind == Kind::kNumber && IsInteger(document.TextOf(node)))) &&
          IsFieldText(document.TextOf(node), kMaxFieldLength);

@@ -21,6 +21,9 @@ struct Node {
 };
 static_assert(sizeof(Node) == 8);
 
+/// Returns true for a member that is missing or null: both say nothing.
+constexpr bool IsAbsent(const Node* value) noexcept { return value == nullptr || value->kind == Kind::kNull; }
+
 /// The memory that a parser writes to. `text` has room for the input and kTextPadding more bytes, `nodes` for `node_capacity`
 /// nodes.
 struct Workspace {

@@ -104,8 +104,7 @@ bool ReadTestMode(const Document& document, const Node& node, bool& is_test) noe
 }
 
 bool ConfirmsSuccess(const Document& document, const Node* invoice_status) noexcept {
-  return invoice_status == nullptr || invoice_status->kind == Kind::kNull ||
-         (invoice_status->kind == Kind::kString && document.TextOf(*invoice_status) == "success");
+  return IsAbsent(invoice_status) || (invoice_status->kind == Kind::kString && document.TextOf(*invoice_status) == "success");
 }
 
 bool ReadTime(const Document& document, const Node& node, std::int64_t& microseconds) noexcept {

@@ -48,8 +48,6 @@ Members FindMembers(const Document& document, Format format) noexcept {
   return members;
 }
 
-bool IsAbsent(const Node* node) noexcept { return node == nullptr || node->kind == Kind::kNull; }
-
 // Reads the fields. The first fault by order of precedence is the reason.
 class FieldReader {
  public:

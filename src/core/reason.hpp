@@ -9,7 +9,8 @@
 
 namespace cc {
 
-/// Why a postback is rejected, in order of precedence up to kInvoiceMismatch. The inbox adds the last three.
+/// Why a postback is rejected, in order of precedence up to kInvoiceMismatch. The inbox adds the last three: kUnknownProject
+/// precedes all others; kTokenReused, and then kMissingOrderId, come after all others.
 enum class Reason : std::uint8_t {
   kVerified,
   kEmptyBody,

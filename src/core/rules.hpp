@@ -58,6 +58,20 @@ constexpr State StateAfterError(std::string_view sqlstate) noexcept {
   return sqlstate == "57014" || sqlstate == "55P03" || sqlstate == "40P01" ? State::kPending : State::kFailed;
 }
 
+// --- What is decided again ---
+
+/// Returns true for a row that a person may accept: a conflict, or a postback whose token another postback (perhaps a thief's)
+/// had spent.
+constexpr bool IsAcceptable(State state, Reason reason) noexcept {
+  return state == State::kConflict || (state == State::kRejected && reason == Reason::kTokenReused);
+}
+
+/// Returns true if today's secrets, settings and clock can change the outcome. A fault of the body itself stays.
+constexpr bool IsJudgedAgain(Reason reason) noexcept {
+  return reason == Reason::kBadSignature || reason == Reason::kTokenExpired || reason == Reason::kTokenNotYetValid ||
+         reason == Reason::kUnknownProject || reason == Reason::kMissingOrderId;
+}
+
 // --- When an invoice is paid ---
 
 /// The status of a payment, by a postback or an invoice. Empty: unknown.
@@ -167,18 +181,6 @@ enum class Merge : std::uint8_t {
   kReplace,  ///< the new value, if there is one
   kTake,     ///< the new value, or NULL if there is none
 };
-
-/// Returns true for a row that a person may accept: a conflict, or a postback whose token another postback (perhaps a thief's)
-/// had spent.
-constexpr bool IsAcceptable(State state, Reason reason) noexcept {
-  return state == State::kConflict || (state == State::kRejected && reason == Reason::kTokenReused);
-}
-
-/// Returns true if today's secrets, settings and clock can change the outcome. A fault of the body itself stays.
-constexpr bool IsJudgedAgain(Reason reason) noexcept {
-  return reason == Reason::kBadSignature || reason == Reason::kTokenExpired || reason == Reason::kTokenNotYetValid ||
-         reason == Reason::kUnknownProject || reason == Reason::kMissingOrderId;
-}
 
 /// A verified postback, or an answer of the API, compared with its invoice. It does not contradict the invoice, or a person
 /// accepted it.

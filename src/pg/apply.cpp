@@ -103,7 +103,7 @@ ArrayType* SelectWaiting(Oid schema, std::int64_t max_rows, Place& place, ArrayT
 }
 
 bool IsWaiting(const InboxRow& row) {
-  const auto state = StateFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState))));
+  const std::optional<State> state = StateOf(row);
   return state == State::kPending || state == State::kFailed;
 }
 

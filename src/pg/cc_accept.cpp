@@ -26,15 +26,34 @@ InboxRow ReadAcceptableRow(Oid schema, std::int64_t id) {
   InboxRow row;
   if (Execute(lock_row, schema, &parameter, 1).processed != 1 || !ReadInboxRow(schema, id, row))
     ereport(ERROR, (errcode(ERRCODE_NO_DATA_FOUND), errmsg("postback %lld does not exist", static_cast<long long>(id))));
-  const std::string_view state = ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)));
-  const Reason reason =
-      row.IsNull(InboxColumn::kReason) ? Reason::kVerified : ReasonFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kReason))));
-  const auto known = StateFrom(state);
-  if (!known.has_value() || !IsAcceptable(*known, reason))
+  const std::optional<State> state = StateOf(row);
+  if (!state.has_value() || !IsAcceptable(*state, ReasonOf(row)))
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
                     errmsg("postback %lld is neither a conflict nor rejected as token_reused", static_cast<long long>(id)),
-                    errdetail("Its state is \"%.*s\".", static_cast<int>(state.size()), state.data())));
+                    errdetail("Its state is \"%s\".", TextDatumGetCString(row.Value(InboxColumn::kState)))));
   return row;
+}
+
+// Raises an error if the row was neither applied nor failed.
+void RequireAccepted(SettleOutcome outcome, const InboxRow& row, std::int64_t id) {
+  switch (outcome) {
+    case SettleOutcome::kDone: break;
+    case SettleOutcome::kBusy:
+    case SettleOutcome::kEnded:
+      ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("another transaction is settling a postback of this invoice")));
+    case SettleOutcome::kTooMany:
+      ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("the transaction has taken too many locks"),
+                      errhint("Run COMMIT, then continue.")));
+    case SettleOutcome::kOldTables:
+      ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                      errmsg("the tables of cryptocloud_postback are of an earlier version"), errhint("Run SELECT cc_setup().")));
+  }
+  const std::optional<State> state = StateOf(row);
+  const bool has_body = !row.IsNull(InboxColumn::kBody) || !row.IsNull(InboxColumn::kRaw);
+  if (state != State::kApplied && state != State::kFailed)
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("postback %lld cannot be accepted", static_cast<long long>(id)),
+                    has_body ? errdetail("It does not verify as of its receipt.") : errdetail("Its body was purged or erased.")));
 }
 
 Datum Accept(FunctionCallInfo fcinfo) {
@@ -57,15 +76,7 @@ Datum Accept(FunctionCallInfo fcinfo) {
                                         .hold = nullptr,
                                         .acceptance = PG_GETARG_BOOL(1) ? Acceptance::kReassigned : Acceptance::kAccepted},
                                        row);
-  if (outcome != SettleOutcome::kDone && outcome != SettleOutcome::kOldTables)
-    ereport(ERROR, (errcode(ERRCODE_LOCK_NOT_AVAILABLE), errmsg("another transaction is settling a postback of this invoice")));
-  const std::string_view state = ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)));
-  const bool has_body = !row.IsNull(InboxColumn::kBody) || !row.IsNull(InboxColumn::kRaw);
-  if (state != StateWord(State::kApplied) && state != StateWord(State::kFailed))
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("postback %lld cannot be accepted", static_cast<long long>(id)),
-                    has_body ? errdetail("It does not verify as of its receipt, or the tables are of an earlier version.")
-                             : errdetail("Its body was purged or erased.")));
+  RequireAccepted(outcome, row, id);
   WriteInboxRow(schema, owner, row);
   return row.Value(InboxColumn::kState);
 }

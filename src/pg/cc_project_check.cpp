@@ -101,7 +101,7 @@ const char* ProblemOf(const ProjectRow& row) {
     return "leeway must be finite and not negative";
   if (apply != "immediate" && apply != "deferred") return "apply must be immediate or deferred";
   for (const ProjectColumn setting : {ProjectColumn::kRequireOrderId, ProjectColumn::kAcceptTestPayments, ProjectColumn::kNotify})
-    if (row.IsNull(setting)) return "a setting must not be null";
+    if (row.IsNull(setting)) return psprintf("%s must not be null", kProjectColumns[ProjectRow::Index(setting)].name);
   return nullptr;
 }
 

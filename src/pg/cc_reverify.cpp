@@ -110,13 +110,6 @@ bool LockRow(Oid schema, std::int64_t id) {
   return Execute(lock_row, schema, &parameter, 1).processed == 1;
 }
 
-State StateOf(const InboxRow& row) { return *StateFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)))); }
-
-Reason ReasonOf(const InboxRow& row) {
-  return row.IsNull(InboxColumn::kReason) ? Reason::kVerified
-                                          : ReasonFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kReason))));
-}
-
 // Settles the row if it verifies now. Returns true if the transaction can settle more.
 bool JudgeAgain(const SettleRequest& request, std::int64_t id, InboxRow& row, Tally& tally, int& settled) {
   const Decision foreseen = Foresee(request, row).decision;
@@ -130,7 +123,7 @@ bool JudgeAgain(const SettleRequest& request, std::int64_t id, InboxRow& row, Ta
   if (outcome == SettleOutcome::kBusy && foreseen.state == State::kRejected) return true;
   if (outcome == SettleOutcome::kTooMany || outcome == SettleOutcome::kOldTables) return false;
   WriteInboxRow(request.schema, request.owner, row);
-  tally.Add(StateOf(row), ReasonOf(row));
+  tally.Add(*StateOf(row), ReasonOf(row));
   ++settled;
   return outcome != SettleOutcome::kEnded;
 }

@@ -200,4 +200,11 @@ void SetState(InboxRow& row, State state, Reason reason) {
   SetText(row, InboxColumn::kReason, ReasonWord(reason));
 }
 
+std::optional<State> StateOf(const InboxRow& row) { return StateFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kState)))); }
+
+Reason ReasonOf(const InboxRow& row) {
+  return row.IsNull(InboxColumn::kReason) ? Reason::kVerified
+                                          : ReasonFrom(ViewOf(DatumGetTextPP(row.Value(InboxColumn::kReason))));
+}
+
 }  // namespace cc::pg

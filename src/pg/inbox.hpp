@@ -1,6 +1,8 @@
 // A row of cc_inbox.
 #pragma once
 
+#include <optional>
+
 #include "core/reason.hpp"
 #include "pg/row.hpp"
 
@@ -72,5 +74,10 @@ bool IsProjectNameTooLong(const InboxRow& row);
 
 void SetText(InboxRow& row, InboxColumn column, const char* text);
 void SetState(InboxRow& row, State state, Reason reason);
+
+/// Returns the state; nothing if it is none of this version. `state` must not be NULL.
+std::optional<State> StateOf(const InboxRow& row);
+/// Returns the reason of a rejected row; kVerified if it is NULL or unknown.
+Reason ReasonOf(const InboxRow& row);
 
 }  // namespace cc::pg

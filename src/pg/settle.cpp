@@ -319,7 +319,7 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
                     ResourceOwner outer, Progress& progress) {
   if (!AreTablesCurrent(request.schema)) {
     progress.outcome = SettleOutcome::kOldTables;
-    return KeepPending(progress, "the tables are not as this version makes them: run SELECT cc_setup()");
+    return KeepPending(progress, "the tables are not as this version makes them: update the extension, run SELECT cc_setup()");
   }
   progress.is_locking = true;
   const LockOutcome lock = Lock(row, delivery, outer, request.may_wait && CurrentPatience() == Patience::kWait);
@@ -357,8 +357,8 @@ void LogCaught(const InboxRow& row, const ErrorData& error) {
                 errhint("cc_inbox.error of this row has the message."), errwithoutinput()));
 }
 
-// The caller of cc_accept gets an error that keeps a row from being accepted. An error of the merchant's code makes the row
-// failed.
+// The caller of cc_accept gets a refusal (55000) and a temporary error, even of the merchant's code. Any other error of the
+// merchant's code makes the row failed.
 bool IsRefusedToPerson(const SettleRequest& request, const ErrorData& error) {
   return request.acceptance != Acceptance::kNone && (error.sqlerrcode == ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE ||
                                                      StateAfterError(unpack_sql_state(error.sqlerrcode)) == State::kPending);

@@ -189,6 +189,14 @@ CALL cc_work();
 SELECT state, reason, error FROM cc_inbox WHERE id = :stolen;
 SELECT cc_accept(:stolen, reassign => true);
 SELECT id, times FROM orders WHERE id = 'LATER';
+-- A transaction that holds as many locks as it may accepts nothing more
+INSERT INTO cc_inbox (body) VALUES (sample('MANY', 1, 'D')), (sample('MANY', 1, 'A')) RETURNING state, error;
+SELECT max(id) AS id FROM cc_inbox WHERE state = 'conflict' \gset
+BEGIN;
+INSERT INTO cc_inbox (body) SELECT sample('LOCK' || n) FROM generate_series(1, 1100) AS n;
+SELECT cc_accept(:id, reassign => true);
+ROLLBACK;
+SELECT cc_accept(:id, reassign => true);
 -- Not without a grant
 CREATE ROLE regress_nobody;
 SET ROLE regress_nobody;

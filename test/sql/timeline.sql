@@ -105,6 +105,12 @@ SELECT cc.deliver('WALLET7', 'elsewhere', 'forged');
 SELECT event, count(*) FROM cc.told('CUSTOMER') WHERE event IN ('applied', 'unverified') GROUP BY 1 ORDER BY 1;
 RESET ROLE;
 
+-- A row without its body: what the postback said is no longer known
+SET ROLE regress_shop;
+UPDATE cc.cc_inbox SET body = NULL WHERE invoice_id = 'CCC' AND state = 'applied';
+SELECT detail FROM cc.told('CCC') WHERE event = 'applied';
+RESET ROLE;
+
 -- An order and an invoice are found by index, and so are the postbacks that may claim them: rows read in this transaction, of 20,000
 SET ROLE regress_shop;
 ALTER TABLE cc.cc_inbox DISABLE TRIGGER USER;
