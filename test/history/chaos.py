@@ -2,7 +2,7 @@
 """Trouble under load: chaos.py [--rounds N] [--seed TEXT] [--kinds KIND,...]
 
 Eight clients deliver while an operator, a full disk, the clock or a pooler makes trouble of one kind. A client that gets an error sends
-the postback again, as the service does after a proxy's 503. Then unanswered postbacks are delivered once more, and cc_work() settles
+the postback again. Then unanswered postbacks are delivered once more, and cc_work() settles
 waiting rows. The model judges as after a crash. Each kind names the errors that it may cause.
 
 PGDATA and PGHOST name the cluster. Its copies are beside it; those for a full disk are on the small file systems below

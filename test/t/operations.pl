@@ -169,6 +169,21 @@ around(qr/SET previous_secret = NULL.*WHERE previous_secret_until < now/, before
 	ask_shop(q{DELETE FROM cc_inbox WHERE state = 'rejected'});
 });
 
+around(qr/LOCK TABLE cc_inbox, cc_invoice/, before => sub {
+	order(map { "O-REN$_" } 1 .. 2);
+	ask_shop(q{INSERT INTO cc_project (name, secret) SELECT 'second', secret FROM keys WHERE n = 1});
+	is(deliver('REN1', project => 'second'), 'applied', 'Rename: a paid invoice');
+}, after => sub {
+	is(deliver('REN1', project => 'books', ends => '6 min'), 'duplicate', 'is the same invoice under the new name');
+	is(deliver('REN2', project => 'second'), 'rejected/unknown_project', 'the old name is unknown');
+});
+around(qr/cc_reverify\('books'\)/, after => sub {
+	is($_[0], 'applied||1', 'what came to the old name is judged again');
+	is(paid('REN'), 'O-REN1 1, O-REN2 1', 'and each order is paid once');
+	is(ask_shop(q{SELECT count(*) FROM cc_invoice WHERE project = 'books'}), '2', 'there is no second invoice');
+	ask_shop(q{DELETE FROM cc_project WHERE name = 'books'});
+});
+
 # Monitor
 around(qr/\ASELECT project, problem FROM cc_health\(\) WHERE problem IS NOT NULL;\n\z/, many => 1, before => sub {
 	return if ask_shop(q{SELECT to_regclass('cc_invoice') IS NULL OR EXISTS (SELECT FROM cc_invoice WHERE order_id = 'ORDER_93223')}) eq 't';
@@ -242,7 +257,7 @@ around(qr/\ASELECT cc_accept\(42\);/, adapt => sub { return $_[0] =~ s/42/$confl
 	is($_[0], 'applied', 'accepted');
 	is(paid('RIGHT'), 'O-RIGHT 1', 'the order is paid');
 });
-around(qr/looked at: wrong/, before => sub {
+around(qr/SET state = 'duplicate'/, before => sub {
 	is(deliver('CON', order => 'O-WRONG', key => 2), 'conflict', 'a wrong postback');
 	$conflict = ask_shop(q{SELECT id FROM cc_inbox WHERE state = 'conflict'});
 	is(problems(), 'conflict', 'is a problem');
