@@ -18,10 +18,10 @@ REVOKE ALL ON FUNCTION @extschema@.cc_purge(interval, integer) FROM PUBLIC;
 
 -- Erases address, tx_list and info of the invoice, the bodies of its verified postbacks, and its elements in cc_import_log.
 -- Returns the number of changed rows. erased_at keeps them erased: a later postback fills none of these columns, and loses its
--- body once it is applied or duplicate. invoice_id is compared exactly, without INV-. Its UPDATE of cc_invoice names no other
--- column. A delivery of the same invoice waits until the transaction ends, for at most 3 seconds, and so does this function for
--- a delivery: ERROR 55P03 after that. ERROR 55000 while postbacks of the invoice are pending, failed or conflict, 22023 for
--- NULL; other errors like cc_purge.
+-- body once it is applied or duplicate. invoice_id may begin with INV-; the rest is compared exactly. The UPDATE of cc_invoice
+-- names no other column. A delivery of the same invoice waits until the transaction ends, for at most 3 seconds, and so does this
+-- function for a delivery: ERROR 55P03 after that. ERROR 55000 while postbacks of the invoice are pending, failed or conflict,
+-- 22023 for NULL; other errors like cc_purge.
 CREATE OR REPLACE FUNCTION @extschema@.cc_erase(invoice_id text, project text DEFAULT 'default') RETURNS integer
     LANGUAGE c VOLATILE SECURITY DEFINER AS 'MODULE_PATHNAME';
 COMMENT ON FUNCTION @extschema@.cc_erase(text, text) IS

@@ -1,4 +1,5 @@
 // cc_erase: erases the personal data of an invoice. Its contract is in sql/retain.sql.
+#include "core/field.hpp"
 #include "core/invoice_columns.hpp"
 #include "pg/lock.hpp"
 #include "pg/merchant_code.hpp"
@@ -75,8 +76,9 @@ void RefuseWaiting(const OwnTables& tables, const Parameter* parameters) {
 Datum Erase(FunctionCallInfo fcinfo) {
   if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
     ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invoice_id and project must not be null")));
+  const Datum invoice_id = TextDatum(WithoutPrefix(ViewOf(DatumGetTextPP(PG_GETARG_DATUM(0)))));
   const Parameter parameters[] = {
-      {TEXTOID, PG_GETARG_DATUM(0)}, {TEXTOID, PG_GETARG_DATUM(1)}, {TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())}};
+      {TEXTOID, invoice_id}, {TEXTOID, PG_GETARG_DATUM(1)}, {TIMESTAMPTZOID, TimestampTzGetDatum(GetCurrentTimestamp())}};
   const OwnTables tables = BeginRetention(fcinfo, "cc_erase");
   LockOrRaise(parameters[1].value, parameters[0].value);
   RefuseWaiting(tables, parameters);
