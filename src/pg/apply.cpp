@@ -59,7 +59,7 @@ Statement update_row{[](const char* schema) -> const char* {
 }};
 
 // Deletes the body of a row whose invoice is erased.
-Statement take_body_off{[](const char* schema) -> const char* {
+Statement remove_body{[](const char* schema) -> const char* {
   return psprintf(
       "UPDATE %s.cc_inbox SET body = NULL, raw = NULL"
       " WHERE id OPERATOR(pg_catalog.=) $1 AND (body IS NOT NULL OR raw IS NOT NULL)",
@@ -75,7 +75,7 @@ void Write(Oid schema, const InboxRow& row) {
                     errdetail("A trigger or a rule of cc_inbox skipped the row.")));
   if (row.IsNull(InboxColumn::kBody) && row.IsNull(InboxColumn::kRaw)) {
     const Parameter id{INT8OID, row.Value(InboxColumn::kId)};
-    Execute(take_body_off, schema, &id, 1);
+    Execute(remove_body, schema, &id, 1);
   }
 }
 

@@ -28,12 +28,12 @@ Statement count_waiting{[](const char* schema) -> const char* {
       schema, kOfInvoice);
 }};
 
-Statement take_bodies_off{[](const char* schema) -> const char* {
+Statement remove_bodies{[](const char* schema) -> const char* {
   return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL WHERE %s AND (body IS NOT NULL OR raw IS NOT NULL)", schema,
                   kOfInvoice);
 }};
 
-Statement take_answers_off{[](const char* schema) -> const char* {
+Statement remove_answers{[](const char* schema) -> const char* {
   return psprintf("UPDATE %s.cc_import_log SET element = NULL WHERE %s AND element IS NOT NULL", schema, kOfInvoice);
 }};
 
@@ -84,8 +84,8 @@ Datum Erase(FunctionCallInfo fcinfo) {
   RefuseWaiting(tables, parameters);
   const MerchantCode around = BeginMerchantCode(tables.schema, tables.owner);
   // The invoice is last, so that a trigger on erased_at finds all bodies erased.
-  const std::uint64_t changed = Execute(take_bodies_off, tables.schema, parameters, 2).processed +
-                                Execute(take_answers_off, tables.schema, parameters, 2).processed +
+  const std::uint64_t changed = Execute(remove_bodies, tables.schema, parameters, 2).processed +
+                                Execute(remove_answers, tables.schema, parameters, 2).processed +
                                 Execute(erase_invoice, tables.schema, parameters, 3).processed;
   EndMerchantCode(around, true);
   PG_RETURN_INT32(static_cast<std::int32_t>(changed));

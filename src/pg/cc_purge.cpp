@@ -41,7 +41,7 @@ Statement delete_rows{[](const char* schema) -> const char* {
   return psprintf("DELETE FROM %s.cc_inbox WHERE id OPERATOR(pg_catalog.=) ANY ($1)", schema);
 }};
 
-Statement take_bodies_off{[](const char* schema) -> const char* {
+Statement remove_bodies{[](const char* schema) -> const char* {
   return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL WHERE id OPERATOR(pg_catalog.=) ANY ($1)", schema);
 }};
 
@@ -83,7 +83,7 @@ Datum Purge(FunctionCallInfo fcinfo) {
   const OwnTables tables = BeginRetention(fcinfo, "cc_purge");
   const MerchantCode around = BeginMerchantCode(tables.schema, tables.owner);
   const ResultRow due = SelectDue(tables.schema, parameters);
-  const std::uint64_t changed = Change(delete_rows, tables.schema, due, 1) + Change(take_bodies_off, tables.schema, due, 2);
+  const std::uint64_t changed = Change(delete_rows, tables.schema, due, 1) + Change(remove_bodies, tables.schema, due, 2);
   EndMerchantCode(around, true);
   PG_RETURN_INT32(static_cast<std::int32_t>(changed));
 }
