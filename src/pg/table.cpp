@@ -204,10 +204,14 @@ bool IsOwnFunction(Oid function, Relation table) {
          get_func_namespace(function) == RelationGetNamespace(table);
 }
 
+// A lookup in a catalog can replace the table's list of triggers, so it comes after the list is read.
 bool HasMerchantTrigger(Relation table) {
-  const TriggerDesc* const triggers = table->trigdesc;
-  for (int i = 0; triggers != nullptr && i < triggers->numtriggers; ++i)
-    if (!IsOwnFunction(triggers->triggers[i].tgfoid, table)) return true;
+  List* functions = NIL;
+  for (int i = 0; table->trigdesc != nullptr && i < table->trigdesc->numtriggers; ++i)
+    functions = lappend_oid(functions, table->trigdesc->triggers[i].tgfoid);
+  ListCell* cell;
+  foreach (cell, functions)
+    if (!IsOwnFunction(lfirst_oid(cell), table)) return true;
   return false;
 }
 
@@ -344,8 +348,8 @@ bool RunsMerchantCode(Relation table) {
   const TupleDesc descriptor = RelationGetDescr(table);
   for (int i = 0; i < descriptor->natts; ++i)
     if (TupleDescAttr(descriptor, i)->atttypid >= FirstNormalObjectId) return true;  // the type may be a domain with a check
-  return HasMerchantTrigger(table) || table->rd_rules != nullptr || table->rd_rel->relhassubclass ||
-         HasMerchantExpression(descriptor->constr) || HasMerchantIndex(table);
+  return table->rd_rules != nullptr || table->rd_rel->relhassubclass || HasMerchantExpression(descriptor->constr) ||
+         HasMerchantTrigger(table) || HasMerchantIndex(table);
 }
 
 bool CallsOthersCode(Oid index) {
