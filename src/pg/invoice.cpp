@@ -83,8 +83,10 @@ void ReadTable(Oid schema) {
   OnRelationChange(ForgetTable);
   if (OidIsValid(known_table.table) && known_table.table == get_relname_relid("cc_invoice", schema)) return;
   const Relation table = OpenTable(schema, "cc_invoice");
-  known_table = {RelationGetRelid(table), HasEachColumn(table), RunsMerchantCode(table),
-                 ColumnFinder(table).Find("amount_crypto", NUMERICOID) != 0};
+  known_table.table = RelationGetRelid(table);  // before the lookups: a change that they meet forgets it again
+  known_table.is_current = HasEachColumn(table);
+  known_table.runs_merchant_code = RunsMerchantCode(table);
+  known_table.has_exact_amounts = ColumnFinder(table).Find("amount_crypto", NUMERICOID) != 0;
   CloseTable(table);
 }
 

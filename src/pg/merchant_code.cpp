@@ -111,8 +111,8 @@ bool RunsMerchantCode(Oid schema, const char* table) {
     if (std::strcmp(known.name, table) != 0) continue;
     if (!OidIsValid(known.table) || known.table != get_relname_relid(table, schema)) {
       const Relation relation = table_open(TableIn(schema, table), AccessShareLock);  // not OpenTable: others refuse a wrong one
+      known.table = RelationGetRelid(relation);  // before the lookups: a change that they meet forgets it again
       known.runs_merchant_code = RunsMerchantCode(relation);
-      known.table = RelationGetRelid(relation);
       CloseTable(relation);
     }
     return known.runs_merchant_code;

@@ -127,7 +127,7 @@ def _():
     refused("amount is required", "create", shop_id="SANDBOXSHOP")
     for amount in (0, -1, "x", "NaN", "1e99"):
         refused("amount is invalid", "create", shop_id="SANDBOXSHOP", amount=amount)
-    refused("currency is invalid", "create", shop_id="SANDBOXSHOP", amount=1, currency="XXX")
+    refused("currency is invalid", "create", shop_id="SANDBOXSHOP", amount=1, currency="ZZZ")
     refused("currency is invalid", "create", shop_id="SANDBOXSHOP", amount=1, add_fields={"cryptocurrency": "DOGE"})
     refused("currency is invalid", "create", shop_id="SANDBOXSHOP", amount=1, currency={})
     for wrong, words in (
