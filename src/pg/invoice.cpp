@@ -18,6 +18,7 @@ extern "C" {
 #include "utils/guc.h"
 #include "utils/json.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
@@ -122,12 +123,9 @@ const char* InsertText(const char* schema) {
   initStringInfo(&text);
   appendStringInfo(&text, "INSERT INTO %s.cc_invoice (", schema);
   AppendNames(&text);
-  appendStringInfoString(&text, ") VALUES (");
-  for (std::size_t i = 0; i < kInvoiceColumnCount; ++i) {
-    if (i > 0) appendStringInfoString(&text, ", ");
-    AppendParameter(&text, i);
-  }
-  appendStringInfoChar(&text, ')');
+  appendStringInfoString(&text, ") SELECT ");
+  AppendNames(&text);
+  appendStringInfoString(&text, " FROM given");
   return text.data;
 }
 
@@ -184,8 +182,27 @@ Result ExecuteWith(Statement& statement, Oid schema, const InvoiceRow& row) {
   return Execute(statement, schema, parameters, static_cast<int>(kInvoiceColumnCount));
 }
 
-void Write(Statement& statement, Oid schema, const InvoiceRow& row) {
-  if (ExecuteWith(statement, schema, row).processed == 1) return;
+// The columns of an InvoiceRow. Made once in a session.
+TupleDesc InvoiceDescriptor() {
+  static TupleDesc descriptor;
+  if (descriptor == nullptr) {
+    const MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+    const TupleDesc made = CreateTemplateTupleDesc(static_cast<int>(kInvoiceColumnCount));
+    for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
+      TupleDescInitEntry(made, static_cast<AttrNumber>(i + 1), kInvoiceColumns[i].name.data(), TypeOf(kInvoiceColumns[i].kind), -1,
+                         0);
+    MemoryContextSwitchTo(caller);
+    descriptor = made;
+  }
+  return descriptor;
+}
+
+Result Insert(Oid schema, InvoiceRow& row) {
+  return ExecuteForRow(insert_invoice, schema, InvoiceDescriptor(), row.values, row.nulls);
+}
+
+void RequireOneRow(Statement& statement, Result result) {
+  if (result.processed == 1) return;
   // A rule DO INSTEAD NOTHING leaves a plan that is not invalidated when the rule is dropped.
   statement.plan = nullptr;
   ereport(ERROR, (errcode(ERRCODE_TRIGGERED_ACTION_EXCEPTION),
@@ -406,7 +423,8 @@ const char* UpdateKnown(const DeliveryContext& context, const Delivery& delivery
   }
   const InvoiceRow row = MergeRows(context, delivery, given, known, update);
   if (context.from_api && IsUnchanged(row, known)) return nullptr;
-  Write(update_invoice[NamedBy(row, known)], context.schema, row);
+  Statement& statement = update_invoice[NamedBy(row, known)];
+  RequireOneRow(statement, ExecuteWith(statement, context.schema, row));
   change = known.nulls[kPaidAt] && !row.nulls[kPaidAt] ? InvoiceChange::kPaid : InvoiceChange::kUpdated;
   return nullptr;
 }
@@ -442,8 +460,8 @@ const char* Store(const DeliveryContext& context, const Delivery& delivery, bool
   if (context.from_api)
     if (const char* const project = ProjectWithInvoice(context, delivery))
       return psprintf("project \"%s\" has this invoice", project);
-  const InvoiceRow row = NewInvoice(context, delivery);
-  Write(insert_invoice, context.schema, row);
+  InvoiceRow row = NewInvoice(context, delivery);
+  RequireOneRow(insert_invoice, Insert(context.schema, row));
   change = row.nulls[kPaidAt] ? InvoiceChange::kMade : InvoiceChange::kPaid;
   return nullptr;
 }
