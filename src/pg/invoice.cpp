@@ -188,9 +188,9 @@ TupleDesc InvoiceDescriptor() {
   if (descriptor == nullptr) {
     const MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
     const TupleDesc made = CreateTemplateTupleDesc(static_cast<int>(kInvoiceColumnCount));
-    for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
-      TupleDescInitEntry(made, static_cast<AttrNumber>(i + 1), kInvoiceColumns[i].name.data(), TypeOf(kInvoiceColumns[i].kind), -1,
-                         0);
+    AttrNumber number = 0;
+    for (const InvoiceColumn& column : kInvoiceColumns)
+      TupleDescInitEntry(made, ++number, column.name.data(), TypeOf(column.kind), -1, 0);
     MemoryContextSwitchTo(caller);
     descriptor = made;
   }
