@@ -298,9 +298,9 @@ COMMENT ON FUNCTION @extschema@.cc_health_rows(interval) IS 'internal: the rows 
 
 -- received, applied, duplicates, rejected and bad_signatures count postbacks within `period`; waiting, failed and conflicts count
 -- all. oldest_waiting is of pending postbacks. last_received_at of unknown projects is within `period`. last_paid_at is searched
--- among the last 1,000 applied postbacks, and the last 1,000 of those that are purged. problem begins with a word for the fault and
--- a colon, and ends with the command to fix it. It reads no body and shows no secret. ERROR 22023 unless period is more than zero,
--- 42P01 if there are no tables.
+-- among the last 1,000 applied postbacks that are purged, and the last 1,000 that are not. problem begins with a word for the fault
+-- and a colon, and ends with the command to fix it. It reads no body and shows no secret. ERROR 22023 unless period is more than
+-- zero, 42P01 if there are no tables.
 CREATE OR REPLACE FUNCTION @extschema@.cc_health(period interval DEFAULT '1 hour')
     RETURNS TABLE (project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
                    waiting bigint, failed bigint, oldest_waiting timestamptz, conflicts bigint, last_received_at timestamptz,
