@@ -23,7 +23,7 @@ constexpr const char* kIsDeleted =
 constexpr const char* kIsPurged = "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate,applied}'::pg_catalog.text[])";
 
 // Locks the rows to purge: received before $1, at most $2 rows, project by project, the oldest first. Both parts read the index
-// cc_inbox_received in its order, from the first row that is not purged. `oldest` finds a project and its oldest row by one probe.
+// cc_inbox_received in its order, without purged rows. `oldest` finds each project and its oldest row by one probe.
 Statement select_due{[](const char* schema) -> const char* {
   const auto probe = [schema](const char* condition) {
     return psprintf("(SELECT project, received_at FROM %s.cc_inbox WHERE NOT is_purged%s ORDER BY project, received_at LIMIT 1)",
@@ -45,8 +45,8 @@ Statement delete_rows{[](const char* schema) -> const char* {
 }};
 
 Statement remove_bodies{[](const char* schema) -> const char* {
-  return psprintf(
-      "UPDATE %s.cc_inbox SET body = NULL, raw = NULL, is_purged = true WHERE id OPERATOR(pg_catalog.=) ANY ($1)", schema);
+  return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL, is_purged = true WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
+                  schema);
 }};
 
 // Returns now - `older_than`. Raises 22023 unless that is at least a day ago. A day has 23 hours when summer time begins, and an
