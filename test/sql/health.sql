@@ -107,6 +107,7 @@ UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minute
     OR invoice_id IS NULL;
 SELECT count(*) FROM generate_series(1, 2) AS n, cc.deliver('X' || n, 'the new key');
 SELECT * FROM cc.problems();
+UPDATE cc.cc_inbox SET is_purged = true WHERE state = 'rejected';
 SELECT count(*) FROM generate_series(3, 4) AS n, cc.deliver('X' || n, 'the new key');
 SELECT * FROM cc.problems();
 UPDATE cc.cc_project SET secret = 'the new key' WHERE name = 'default';
