@@ -97,6 +97,8 @@ BEGIN
     RETURN QUERY EXECUTE replace(replace($query$
     WITH RECURSIVE shop AS MATERIALIZED (
         SELECT p.name, p.secret, p.previous_secret, p.accept_test_payments, p.apply FROM @.cc_project AS p
+    ), half (is_purged) AS (            -- of the index on cc_inbox, each of them in order of receipt
+        VALUES (false), (true)
     ), unsettled AS MATERIALIZED (      -- whenever received
         SELECT i.project, count(*) FILTER (WHERE i.state = 'pending') AS waiting, count(*) FILTER (WHERE i.state = 'failed') AS failed,
                count(*) FILTER (WHERE i.state = 'conflict') AS conflicts, min(i.received_at) FILTER (WHERE i.state = 'pending') AS oldest_waiting,
@@ -114,50 +116,71 @@ BEGIN
          CROSS JOIN LATERAL (
              SELECT count(*) AS verified, count(*) FILTER (WHERE i.state = 'applied') AS applied,
                     count(*) FILTER (WHERE i.state = 'duplicate') AS duplicates
-               FROM @.cc_inbox AS i WHERE i.project = shop.name AND i.state <> 'rejected' AND i.received_at > $1
+               FROM @.cc_inbox AS i
+              WHERE i.is_purged IN (false, true) AND i.project = shop.name AND i.state <> 'rejected' AND i.received_at > $1
          ) AS v
          CROSS JOIN LATERAL (
              SELECT count(*) AS rejected, count(*) FILTER (WHERE i.reason = 'bad_signature') AS bad_signatures
-               FROM @.cc_inbox AS i WHERE i.project = shop.name AND i.state = 'rejected' AND i.received_at > $1
+               FROM @.cc_inbox AS i
+              WHERE i.is_purged IN (false, true) AND i.project = shop.name AND i.state = 'rejected' AND i.received_at > $1
          ) AS r
-          LEFT JOIN LATERAL (
-             SELECT i.received_at AS last_verified FROM @.cc_inbox AS i
-              WHERE i.project = shop.name AND i.state <> 'rejected' ORDER BY i.received_at DESC LIMIT 1
-         ) AS lv ON true
-          LEFT JOIN LATERAL (
-             SELECT i.received_at AS last_received FROM @.cc_inbox AS i
-              WHERE i.project = shop.name ORDER BY i.received_at DESC LIMIT 1
-         ) AS lr ON true
-         -- Among the last 1,000 applied rows: an index on paid_at would cost each new invoice more.
+         CROSS JOIN LATERAL (
+             SELECT max(l.received_at) AS last_verified
+               FROM half
+              CROSS JOIN LATERAL (SELECT i.received_at FROM @.cc_inbox AS i
+                                   WHERE i.is_purged = half.is_purged AND i.project = shop.name AND i.state <> 'rejected'
+                                   ORDER BY i.received_at DESC LIMIT 1) AS l
+         ) AS lv
+         CROSS JOIN LATERAL (
+             SELECT max(l.received_at) AS last_received
+               FROM half
+              CROSS JOIN LATERAL (SELECT i.received_at FROM @.cc_inbox AS i
+                                   WHERE i.is_purged = half.is_purged AND i.project = shop.name
+                                   ORDER BY i.received_at DESC LIMIT 1) AS l
+         ) AS lr
+         -- Among the last 1,000 applied rows of each half: an index on paid_at would cost each new invoice more.
          CROSS JOIN LATERAL (
              SELECT max(p.paid_at) AS last_paid
-               FROM (SELECT p.paid_at
-                       FROM (SELECT i.invoice_id FROM @.cc_inbox AS i
-                              WHERE i.project = shop.name AND i.state = 'applied' ORDER BY i.received_at DESC LIMIT 1000) AS a
-                       JOIN @.cc_invoice AS p ON p.invoice_id = a.invoice_id AND p.project = shop.name
-                      WHERE p.paid_at IS NOT NULL LIMIT 20) AS p
+               FROM half
+              CROSS JOIN LATERAL (
+                    SELECT p.paid_at
+                      FROM (SELECT i.invoice_id FROM @.cc_inbox AS i
+                             WHERE i.is_purged = half.is_purged AND i.project = shop.name AND i.state = 'applied'
+                             ORDER BY i.received_at DESC LIMIT 1000) AS a
+                      JOIN @.cc_invoice AS p ON p.invoice_id = a.invoice_id AND p.project = shop.name
+                     WHERE p.paid_at IS NOT NULL LIMIT 20) AS p
          ) AS lp
          -- Failures since the last verified postback, and the share of failures among the last 100 verified postbacks.
          CROSS JOIN LATERAL (
              SELECT count(*) AS number, min(b.received_at) AS began, mode() WITHIN GROUP (ORDER BY b.reason) AS reason
-               FROM (SELECT i.received_at, i.reason FROM @.cc_inbox AS i
-                      WHERE i.project = shop.name AND i.state = 'rejected' AND i.received_at > coalesce(last_verified, '-infinity')
-                        AND i.reason IN ('bad_signature', 'token_expired', 'token_not_yet_valid')
-                      ORDER BY i.received_at LIMIT 1000) AS b
+               FROM (SELECT b.* FROM half
+                      CROSS JOIN LATERAL (
+                            SELECT i.received_at, i.reason FROM @.cc_inbox AS i
+                             WHERE i.is_purged = half.is_purged AND i.project = shop.name AND i.state = 'rejected'
+                               AND i.received_at > coalesce(last_verified, '-infinity')
+                               AND i.reason IN ('bad_signature', 'token_expired', 'token_not_yet_valid')
+                             ORDER BY i.received_at LIMIT 1000) AS b
+                      ORDER BY b.received_at LIMIT 1000) AS b
          ) AS bad
          CROSS JOIN LATERAL (
              SELECT count(*) AS number, min(g.received_at) AS began
-               FROM (SELECT i.received_at FROM @.cc_inbox AS i
-                      WHERE bad.number > 0 AND i.project = shop.name AND i.state <> 'rejected'
-                      ORDER BY i.received_at DESC LIMIT 100) AS g
+               FROM (SELECT g.received_at FROM half
+                      CROSS JOIN LATERAL (
+                            SELECT i.received_at FROM @.cc_inbox AS i
+                             WHERE bad.number > 0 AND i.is_purged = half.is_purged AND i.project = shop.name AND i.state <> 'rejected'
+                             ORDER BY i.received_at DESC LIMIT 100) AS g
+                      ORDER BY g.received_at DESC LIMIT 100) AS g
          ) AS good
          CROSS JOIN LATERAL (
              SELECT count(*) AS number
-               FROM (SELECT FROM @.cc_inbox AS i
-                      WHERE good.number > 0 AND i.project = shop.name AND i.state = 'rejected'
-                        AND i.received_at BETWEEN good.began AND last_verified
-                        AND i.reason IN ('bad_signature', 'token_expired', 'token_not_yet_valid')
-                      ORDER BY i.received_at LIMIT 1000) AS b
+               FROM (SELECT FROM half
+                      CROSS JOIN LATERAL (
+                            SELECT FROM @.cc_inbox AS i
+                             WHERE good.number > 0 AND i.is_purged = half.is_purged AND i.project = shop.name AND i.state = 'rejected'
+                               AND i.received_at BETWEEN good.began AND last_verified
+                               AND i.reason IN ('bad_signature', 'token_expired', 'token_not_yet_valid')
+                             ORDER BY i.received_at LIMIT 1000) AS b
+                      LIMIT 1000) AS b
          ) AS noise
          CROSS JOIN LATERAL (
              SELECT (noise.number + 0.5::float8) / (noise.number + good.number + 1) AS usual_share,
@@ -176,7 +199,7 @@ BEGIN
                     AND (count(*) FILTER (WHERE w.place < 7 AND w.is_busy) = 7 OR count(*) FILTER (WHERE w.place >= 7 AND w.is_busy) = 4)
                     AS is_unusual
                FROM (SELECT d.place, EXISTS (SELECT FROM @.cc_inbox AS i
-                                              WHERE i.project = shop.name AND i.state <> 'rejected'
+                                              WHERE i.is_purged IN (false, true) AND i.project = shop.name AND i.state <> 'rejected'
                                                 AND i.received_at > $4 - d.ago - s.silence AND i.received_at <= $4 - d.ago) AS is_busy
                        FROM (SELECT g AS place, make_interval(hours => 24 * CASE WHEN g < 7 THEN days + g
                                                                                  ELSE 7 * (ceil(days / 7.0)::integer + g - 7) END) AS ago
@@ -243,7 +266,7 @@ BEGIN
           FROM (SELECT count(*) AS number, (array_agg(i.project ORDER BY i.id DESC))[1] AS name, max(i.received_at) AS last_received
                   FROM @.cc_inbox AS i
                  WHERE i.id >= (SELECT max(s.low) FROM search AS s) AND i.reason = 'unknown_project'
-                   AND (i.received_at > $1) IS TRUE     -- avoids the index that begins with the project
+                   AND (i.received_at > $1) IS TRUE     -- avoids the index of received_at
                    AND NOT EXISTS (SELECT FROM shop WHERE shop.name = i.project)) AS n
          CROSS JOIN (SELECT coalesce(sum(u.waiting), 0)::bigint AS waiting, coalesce(sum(u.failed), 0)::bigint AS failed,
                             coalesce(sum(u.conflicts), 0)::bigint AS conflicts, min(u.oldest_waiting) AS oldest_waiting, min(u.project) AS lost_name
@@ -275,8 +298,9 @@ COMMENT ON FUNCTION @extschema@.cc_health_rows(interval) IS 'internal: the rows 
 
 -- received, applied, duplicates, rejected and bad_signatures count postbacks within `period`; waiting, failed and conflicts count
 -- all. oldest_waiting is of pending postbacks. last_received_at of unknown projects is within `period`. last_paid_at is searched
--- among the last 1,000 applied postbacks. problem begins with a word for the fault and a colon, and ends with the command to fix
--- it. It reads no body and shows no secret. ERROR 22023 unless period is more than zero, 42P01 if there are no tables.
+-- among the last 1,000 applied postbacks that are purged, and the last 1,000 that are not. problem begins with a word for the fault
+-- and a colon, and ends with the command to fix it. It reads no body and shows no secret. ERROR 22023 unless period is more than
+-- zero, 42P01 if there are no tables.
 CREATE OR REPLACE FUNCTION @extschema@.cc_health(period interval DEFAULT '1 hour')
     RETURNS TABLE (project text, received bigint, applied bigint, duplicates bigint, rejected bigint, bad_signatures bigint,
                    waiting bigint, failed bigint, oldest_waiting timestamptz, conflicts bigint, last_received_at timestamptz,

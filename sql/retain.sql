@@ -2,9 +2,9 @@
 -- Retention: deletion after some time, and erasure on demand. Digests stay, so that a replay is always rejected.
 --------------------------------------------------------------------------------------------------------------------------
 
--- Purges rows that were received longer ago than older_than, the oldest first:
+-- Purges rows that were received longer ago than older_than, project by project, the oldest first:
 --   rejected and duplicate rows that spend no token are deleted;
---   other rejected and duplicate rows, and applied rows, lose body and raw;
+--   other rejected and duplicate rows, and applied rows, lose body and raw, if they still have them, and become is_purged;
 --   pending, failed and conflict rows do not change.
 -- Rows that another session has locked are skipped, and no delivery waits for it. READ COMMITTED only (0A000). ERROR 22023 if
 -- older_than is NULL, under a day or infinite, or if max_rows is NULL or negative; 42501 for a superuser unless a superuser owns

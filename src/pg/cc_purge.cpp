@@ -18,23 +18,26 @@ namespace {
 
 // Rows that spend no token and need no attention are deleted.
 constexpr const char* kIsDeleted =
-    "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate}'::pg_catalog.text[]) AND token_digest IS NULL";
+    "(state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate}'::pg_catalog.text[]) AND token_digest IS NULL)";
 // Other rows lose their body only. An applied row stays, whether it spends a token or not.
-constexpr const char* kHasOldBody =
-    "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate,applied}'::pg_catalog.text[]) AND (body IS NOT NULL OR raw IS NOT "
-    "NULL)";
+constexpr const char* kIsPurged = "state OPERATOR(pg_catalog.=) ANY ('{rejected,duplicate,applied}'::pg_catalog.text[])";
 
-// Locks the oldest rows to purge: received before $1, at most $2 rows. WHERE begins with the predicate of the index
-// cc_inbox_purge, which purged rows leave and waiting rows do not. ORDER BY matches this index and no other.
+// Locks the rows to purge: received before $1, at most $2 rows, project by project, the oldest first. Both parts read the index
+// cc_inbox_received in its order, without purged rows. `oldest` finds each project and its oldest row by one probe.
 Statement select_due{[](const char* schema) -> const char* {
+  const auto probe = [schema](const char* condition) {
+    return psprintf("(SELECT project, received_at FROM %s.cc_inbox WHERE NOT is_purged%s ORDER BY project, received_at LIMIT 1)",
+                    schema, condition);
+  };
   return psprintf(
-      "SELECT pg_catalog.array_agg(id) FILTER (WHERE is_deleted),"
-      " pg_catalog.array_agg(id) FILTER (WHERE NOT is_deleted)"
-      " FROM (SELECT id, %s AS is_deleted FROM %s.cc_inbox"
-      " WHERE (body IS NOT NULL OR raw IS NOT NULL OR token_digest IS NULL) AND (%s OR %s)"
-      " AND received_at OPERATOR(pg_catalog.<) $1"
-      " ORDER BY received_at, id LIMIT $2 FOR UPDATE SKIP LOCKED) AS due",
-      kIsDeleted, schema, kIsDeleted, kHasOldBody);
+      "WITH RECURSIVE oldest AS (%s UNION ALL SELECT next.* FROM oldest CROSS JOIN LATERAL %s AS next)"
+      " SELECT pg_catalog.array_agg(id) FILTER (WHERE is_deleted), pg_catalog.array_agg(id) FILTER (WHERE NOT is_deleted)"
+      " FROM (SELECT due.* FROM oldest CROSS JOIN LATERAL ("
+      "SELECT id, %s AS is_deleted FROM %s.cc_inbox"
+      " WHERE NOT is_purged AND project OPERATOR(pg_catalog.=) oldest.project AND received_at OPERATOR(pg_catalog.<) $1 AND %s"
+      " ORDER BY received_at FOR UPDATE SKIP LOCKED) AS due"
+      " WHERE oldest.received_at OPERATOR(pg_catalog.<) $1 LIMIT $2) AS found",
+      probe(""), probe(" AND project OPERATOR(pg_catalog.>) oldest.project"), kIsDeleted, schema, kIsPurged);
 }};
 
 Statement delete_rows{[](const char* schema) -> const char* {
@@ -42,7 +45,8 @@ Statement delete_rows{[](const char* schema) -> const char* {
 }};
 
 Statement remove_bodies{[](const char* schema) -> const char* {
-  return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL WHERE id OPERATOR(pg_catalog.=) ANY ($1)", schema);
+  return psprintf("UPDATE %s.cc_inbox SET body = NULL, raw = NULL, is_purged = true WHERE id OPERATOR(pg_catalog.=) ANY ($1)",
+                  schema);
 }};
 
 // Returns now - `older_than`. Raises 22023 unless that is at least a day ago. A day has 23 hours when summer time begins, and an
@@ -58,11 +62,10 @@ Datum CutoffFrom(NullableDatum older_than) {
   return TimestampTzGetDatum(cutoff);
 }
 
-// Forces the index, however few rows the planner expects in the table.
+// Forces the index, which alone has the order that the query asks for, whatever rows the planner expects in the table.
 ResultRow SelectDue(Oid schema, const Parameter* parameters) {
   const int outside = NewGUCNestLevel();
-  for (const char* const setting : {"enable_seqscan", "enable_bitmapscan"})
-    set_config_option(setting, "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
+  set_config_option("enable_sort", "off", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
   const ResultRow due = Execute(select_due, schema, parameters, 2).first;
   AtEOXact_GUC(false, outside);
   return due;

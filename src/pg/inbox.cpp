@@ -117,6 +117,21 @@ std::int64_t LastGivenId(Datum sequence, bool is_first_row) {
   return id;
 }
 
+[[noreturn]] void RefuseGiven(const char* column) {
+  ereport(ERROR, (errcode(ERRCODE_GENERATED_ALWAYS),
+                  errmsg("column \"%s\" of \"cc_inbox\" cannot be inserted because its trigger fills it in", column),
+                  errdetail("Each inserted row is received and verified as a new postback."),
+                  errhint("To restore rows, use pg_restore or pg_dump with --disable-triggers.")));
+  pg_unreachable();
+}
+
+// Returns true if cc_purge() would never see the row that is being inserted. A table of an earlier version has no such column.
+bool IsGivenAsPurged(Relation inbox, HeapTuple tuple, AttrNumber column) {
+  bool is_null = true;
+  const Datum value = column == 0 ? Datum{0} : heap_getattr(tuple, column, RelationGetDescr(inbox), &is_null);
+  return !is_null && DatumGetBool(value);
+}
+
 bool HasRow(Relation inbox, Datum id) {
   const Snapshot now = TakeLatestSnapshot();
   Scan scan(inbox, now, {{"id", INT8OID, id}});
@@ -135,12 +150,9 @@ InboxRow ReadInsertedRow(Relation inbox, HeapTuple tuple) {
     const InboxColumnInfo& column = kInboxColumns[i];
     row.values[i] = heap_getattr(tuple, columns.Get(column.name, column.type), RelationGetDescr(inbox), &row.nulls[i]);
     const bool is_default = row.nulls[i] || (i == Index(InboxColumn::kAttempts) && DatumGetInt32(row.values[i]) == 0);
-    if (!column.is_given && !is_default)
-      ereport(ERROR, (errcode(ERRCODE_GENERATED_ALWAYS),
-                      errmsg("column \"%s\" of \"cc_inbox\" cannot be inserted because its trigger fills it in", column.name),
-                      errdetail("Each inserted row is received and verified as a new postback."),
-                      errhint("To restore rows, use pg_restore or pg_dump with --disable-triggers.")));
+    if (!column.is_given && !is_default) RefuseGiven(column.name);
   }
+  if (IsGivenAsPurged(inbox, tuple, columns.Find("is_purged", BOOLOID))) RefuseGiven("is_purged");
   if (row.IsNull(InboxColumn::kProject)) SetText(row, InboxColumn::kProject, "default");
   return row;
 }

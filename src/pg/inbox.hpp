@@ -13,7 +13,7 @@ extern "C" {
 
 namespace cc::pg {
 
-/// The columns, in the order of the table.
+/// The columns that receiving and settling use, in the order of the table. Only cc_purge() uses is_purged.
 enum class InboxColumn : std::uint8_t {
   kId,
   kProject,

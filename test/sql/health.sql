@@ -61,6 +61,7 @@ SELECT * FROM cc.problems();
 
 -- Counts
 SELECT cc.deliver('A'), cc.deliver('B'), cc.deliver('C', 'wrong');
+UPDATE cc.cc_inbox SET is_purged = state <> 'duplicate';    -- purged rows count like others
 SELECT project, received, applied, duplicates, rejected, bad_signatures, waiting, failed, oldest_waiting, conflicts,
        last_received_at = (SELECT max(received_at) FROM cc.cc_inbox) AS last_received,
            last_paid_at = (SELECT max(paid_at) FROM cc.cc_invoice) AS last_paid
@@ -106,6 +107,7 @@ UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minute
     OR invoice_id IS NULL;
 SELECT count(*) FROM generate_series(1, 2) AS n, cc.deliver('X' || n, 'the new key');
 SELECT * FROM cc.problems();
+UPDATE cc.cc_inbox SET is_purged = true WHERE state = 'rejected';
 SELECT count(*) FROM generate_series(3, 4) AS n, cc.deliver('X' || n, 'the new key');
 SELECT * FROM cc.problems();
 UPDATE cc.cc_project SET secret = 'the new key' WHERE name = 'default';
@@ -118,6 +120,7 @@ SELECT count(*) FROM generate_series(1, 270) AS n, cc.deliver('N' || n, 'forged'
 UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '40 minutes' + id % 30 * interval '1 minute'
  WHERE state = 'rejected' AND project = 'default';
 UPDATE cc.cc_inbox SET received_at = statement_timestamp() - interval '10 minutes' WHERE invoice_id ~ '^X\d';
+UPDATE cc.cc_inbox SET is_purged = true;
 SELECT * FROM cc.problems();
 SELECT count(*) FROM generate_series(1, 20) AS n, cc.deliver('M' || n, 'forged');
 SELECT * FROM cc.problems();
@@ -230,9 +233,9 @@ SELECT * FROM cc.problems();
 
 -- In a filled table it reads only new and faulty rows, by index: rows read in this transaction
 ALTER TABLE cc.cc_inbox DISABLE TRIGGER USER;
-INSERT INTO cc.cc_inbox (project, received_at, state, reason)
+INSERT INTO cc.cc_inbox (project, received_at, state, reason, is_purged)
 SELECT 'default', statement_timestamp() - n * interval '1 minute', CASE WHEN n % 5 = 0 THEN 'rejected' ELSE 'applied' END,
-    CASE WHEN n % 5 = 0 THEN 'bad_signature' END
+    CASE WHEN n % 5 = 0 THEN 'bad_signature' END, n > 10000
   FROM generate_series(1, 20000) AS n;
 INSERT INTO cc.cc_invoice (project, invoice_id, status, amount_crypto, currency, paid_at, token_expires_at, received_at, updated_at)
 SELECT 'default', 'Z' || n, 'success', 1, 'BNB', now(), now(), now(), now() FROM generate_series(1, 20000) AS n;

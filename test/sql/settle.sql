@@ -138,6 +138,7 @@ SET client_min_messages = warning;
 INSERT INTO cc_inbox (body) VALUES ('{}');
 SELECT cc_setup();
 INSERT INTO cc_inbox (body, attempts) VALUES ('{}', 1);
+INSERT INTO cc_inbox (body, is_purged) VALUES ('{}', true);
 
 -- A cursor of the caller's own is not one that a trigger left behind in the session of a superuser
 CREATE ROLE regress_shop;
