@@ -647,8 +647,12 @@ def an_error_at_times():
 
 @case("an error, and none at once after: 200", an_error_at_times)
 def _(p):
-    sql("SELECT setval('errors_left', 2)")
-    p.check(p.post(sample(invoice())), 200, RECEIVED)
+    for _ in range(8):
+        sql("SELECT setval('errors_left', 2)")
+        answer = p.post(sample(invoice()))
+        if answer.status == 200 or sql("SELECT last_value FROM errors_left") == [(0,)]:
+            break  # otherwise a worker used a connection from before the restart for one of its two attempts
+    p.check(answer, 200, RECEIVED)
     sql("SELECT setval('errors_left', 3)")
     p.check_unavailable(p.post(sample(invoice())))
     p.check(p.post(sample(invoice())), 200, RECEIVED)
