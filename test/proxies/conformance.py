@@ -557,11 +557,11 @@ def _(p):
 def _(p):
     stop, enough = threading.Event(), threading.Semaphore(0)
     bodies = [(name := invoice(), sample(name)) for _ in range(250)]
-    unsent, received, refused_once = iter(bodies), [], threading.Event()
+    endless, received, refused_once = itertools.cycle(bodies), [], threading.Event()  # known ones again, if the stop takes its time
     back = threading.Event()
 
     def deliver():
-        for name, body in unsent:
+        for name, body in endless:
             answer = p.post(body)
             if answer.status == 200:
                 received.append(name)
@@ -579,14 +579,16 @@ def _(p):
                 assert enough.acquire(timeout=30), "too slow"
             pg_ctl("stop", "--mode=immediate")
             assert refused_once.wait(20), "nobody has noticed"
-        finally:
             start()
             back.set()
-        while enough.acquire(blocking=False):
-            pass
-        for _ in range(40):
-            assert enough.acquire(timeout=30), "does not come back"
-        stop.set()
+            while enough.acquire(blocking=False):
+                pass
+            for _ in range(40):
+                assert enough.acquire(timeout=30), "does not come back"
+        finally:
+            stop.set()
+            start()
+            back.set()
     for sender in senders:
         sender.result()
     lost = set(received) - {row[0] for row in sql("SELECT invoice_id FROM cc_inbox WHERE state IN ('applied', 'duplicate')")}
