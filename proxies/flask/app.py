@@ -28,9 +28,9 @@ def receive(*postback):
 def postback(project="default"):
     if "\0" in project:
         abort(404)  # no text for the database
-    body = request.stream.read(2**20 + 1)  # 1 MiB is the limit. Not get_data(), which has no limit for a chunked body
     if request.headers.get("Content-Encoding", "identity") != "identity":
-        abort(415)  # after the body, or the next request over this connection may wait behind it
+        abort(415)
+    body = request.stream.read(2**20 + 1)  # 1 MiB is the limit. Not get_data(), which has no limit for a chunked body
     if len(body) > 2**20:
         abort(413)
     if len(body) < (request.content_length or 0):

@@ -3,8 +3,8 @@
 #include <cstring>
 
 extern "C" {
-#include "miscadmin.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/lsyscache.h"
 #include "utils/queryenvironment.h"
 #include "utils/tuplestore.h"
@@ -77,7 +77,7 @@ Result ExecuteForRow(Statement& statement, Oid schema, TupleDesc descriptor, Dat
   const char* const schema_name = NameOf(schema);
   const MemoryContext caller = CurrentMemoryContext;
   SPI_connect();
-  Tuplestorestate* const store = tuplestore_begin_heap(false, false, work_mem);
+  Tuplestorestate* const store = tuplestore_begin_heap(false, false, MAX_KILOBYTES);  // not work_mem, which the caller may set
   tuplestore_putvalues(store, descriptor, values, nulls);
   char name[] = "given";
   EphemeralNamedRelationData given{

@@ -140,6 +140,17 @@ SELECT cc_setup();
 INSERT INTO cc_inbox (body, attempts) VALUES ('{}', 1);
 INSERT INTO cc_inbox (body, is_purged) VALUES ('{}', true);
 
+-- A large postback needs no temporary file, whatever the caller's work_mem
+CREATE TEMPORARY TABLE large AS
+    SELECT body('LARGE', jsonb_build_object('invoice_info', jsonb_build_object('note', string_agg(md5(n::text), '')))) AS body
+      FROM generate_series(1, 20000) AS n;
+SET temp_file_limit = 0;
+SET work_mem = '64kB';
+INSERT INTO cc_inbox (body) SELECT body FROM large RETURNING state, error;
+RESET temp_file_limit;
+RESET work_mem;
+DROP TABLE large;
+
 -- A cursor of the caller's own is not one that a trigger left behind in the session of a superuser
 CREATE ROLE regress_shop;
 GRANT CREATE, USAGE ON SCHEMA public TO regress_shop;
