@@ -11,7 +11,7 @@ from measure import FORM, JSON, QUICK, Bench, forged
 from postgres import Connection
 
 RESULTS = pathlib.Path(__file__).parent / "results/profile"
-DELIVERIES = {"plain": "plain", "plain_lz4": "plain_lz4", "insert": "inbox", "orders": "inbox", "duplicate": "resend", "hand": "hand", "read": "read"}
+DELIVERIES = {"plain": "plain", "plain_lz4": "plain_lz4", "insert": "inbox", "orders": "inbox", "duplicate": "resend", "hand": "hand", "read": "read", "receive": "receive"}
 QUERIES = ("verify", "bad", "form", "cast")
 COPIES = 1_000
 
@@ -127,7 +127,7 @@ def check(what):
     database = Connection("work")
     states = {state for state, in database.execute("SELECT DISTINCT state FROM cc_inbox WHERE id > 10001")}
     error = database.execute("SELECT error FROM cc_inbox WHERE id > 10001 AND error IS NOT NULL LIMIT 1")
-    expected = {"insert": {"applied"}, "orders": {"applied"}, "duplicate": {"applied", "duplicate"}}.get(what, set())
+    expected = {"insert": {"applied"}, "orders": {"applied"}, "receive": {"applied"}, "duplicate": {"applied", "duplicate"}}.get(what, set())
     database.close()
     if states != expected:
         raise RuntimeError(f"{what}: {states} {error}")

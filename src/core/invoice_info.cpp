@@ -12,6 +12,11 @@ namespace {
 
 constexpr bool IsPath(std::string_view member) noexcept { return member.find('.') != std::string_view::npos; }
 
+// By length first: most comparisons then need no text.
+constexpr bool IsBefore(std::string_view a, std::string_view b) noexcept {
+  return a.size() != b.size() ? a.size() < b.size() : a < b;
+}
+
 // Indices of the columns that are direct members, sorted by member name for a binary search.
 constexpr std::size_t kMemberCount =
     static_cast<std::size_t>(std::count_if(kInvoiceColumns.begin(), kInvoiceColumns.end(), [](const InvoiceColumn& column) {
@@ -24,14 +29,14 @@ constexpr auto kByMember = [] {
   for (std::size_t i = 0; i < kInvoiceColumnCount; ++i)
     if (!kInvoiceColumns[i].member.empty() && !IsPath(kInvoiceColumns[i].member)) order[count++] = i;
   std::sort(order.begin(), order.end(),
-            [](std::size_t a, std::size_t b) { return kInvoiceColumns[a].member < kInvoiceColumns[b].member; });
+            [](std::size_t a, std::size_t b) { return IsBefore(kInvoiceColumns[a].member, kInvoiceColumns[b].member); });
   return order;
 }();
 
 // Returns the column of this member; kInvoiceColumnCount if there is none.
 std::size_t ColumnOf(std::string_view member) noexcept {
   const auto found = std::lower_bound(kByMember.begin(), kByMember.end(), member, [](std::size_t column, std::string_view name) {
-    return kInvoiceColumns[column].member < name;
+    return IsBefore(kInvoiceColumns[column].member, name);
   });
   return found != kByMember.end() && kInvoiceColumns[*found].member == member ? *found : kInvoiceColumnCount;
 }

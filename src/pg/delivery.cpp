@@ -63,9 +63,7 @@ void SetInfoColumns(const Document& document, const Node& info, Delivery& delive
   delivery.confirms_success = ConfirmsSuccess(document, values[InvoiceColumnIndex("invoice_status")]);
 }
 
-void SetInfo(Jsonb* info, Delivery& delivery) {
-  delivery.invoice.Set(InvoiceColumnIndex("info"), Compressed(JsonbPGetDatum(info)));
-}
+void SetInfo(Jsonb* info, Delivery& delivery) { delivery.invoice.Set(InvoiceColumnIndex("info"), JsonbPGetDatum(info)); }
 
 // A JSON body has invoice_info in its payload already.
 void SetInfoFromPayload(Jsonb* payload, Delivery& delivery) {

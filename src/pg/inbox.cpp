@@ -80,30 +80,41 @@ void CutBody(InboxRow& row, InboxColumn column) {
   row.Set(column, Compressed(row.Value(column)));
 }
 
-// The sequence of the column id, cached until the table changes.
-struct {
+// The numbers of the columns and the sequence of ids, cached until the table changes.
+struct Layout {
   Oid table;
+  int columns[kInboxColumnCount];
+  int is_purged;  // 0: a table of an earlier version has no such column
   Oid sequence;
-} known_sequence;
+} known_layout;
 
-void ForgetSequence(Oid table) {
-  if (!OidIsValid(table) || table == known_sequence.table) known_sequence.table = InvalidOid;
+void ForgetLayout(Oid table) {
+  if (!OidIsValid(table) || table == known_layout.table) known_layout.table = InvalidOid;
 }
 
-Oid SequenceOf(Relation inbox) {
-  OnRelationChange(ForgetSequence);
-  const Oid table = RelationGetRelid(inbox);
-  if (known_sequence.table == table) return known_sequence.sequence;
-  const AttrNumber column = ColumnFinder(inbox).Get("id", INT8OID);
+Oid SequenceOf(Relation inbox, int id) {
 #if PG_VERSION_NUM >= 170000
-  const Oid sequence = getIdentitySequence(inbox, column, true);
+  const Oid sequence = getIdentitySequence(inbox, static_cast<AttrNumber>(id), true);
 #else
-  const Oid sequence = getIdentitySequence(table, column, true);
+  const Oid sequence = getIdentitySequence(RelationGetRelid(inbox), static_cast<AttrNumber>(id), true);
 #endif
   if (!OidIsValid(sequence))
     ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("column \"id\" of \"cc_inbox\" is not an identity column")));
-  known_sequence = {table, sequence};
   return sequence;
+}
+
+const Layout& LayoutOf(Relation inbox) {
+  OnRelationChange(ForgetLayout);
+  if (known_layout.table == RelationGetRelid(inbox)) return known_layout;
+  Layout layout{};
+  ColumnFinder columns(inbox);
+  for (std::size_t i = 0; i < kInboxColumnCount; ++i)
+    layout.columns[i] = columns.Get(kInboxColumns[i].name, kInboxColumns[i].type);
+  layout.is_purged = columns.Find("is_purged", BOOLOID);
+  layout.sequence = SequenceOf(inbox, layout.columns[Index(InboxColumn::kId)]);
+  layout.table = RelationGetRelid(inbox);
+  known_layout = layout;
+  return known_layout;
 }
 
 // Returns the last id that the sequence gave in this session, which is the default of the row; 0 if it gave none.
@@ -125,13 +136,6 @@ std::int64_t LastGivenId(Datum sequence, bool is_first_row) {
   pg_unreachable();
 }
 
-// Returns true if cc_purge() would never see the row that is being inserted. A table of an earlier version has no such column.
-bool IsGivenAsPurged(Relation inbox, HeapTuple tuple, AttrNumber column) {
-  bool is_null = true;
-  const Datum value = column == 0 ? Datum{0} : heap_getattr(tuple, column, RelationGetDescr(inbox), &is_null);
-  return !is_null && DatumGetBool(value);
-}
-
 bool HasRow(Relation inbox, Datum id) {
   const Snapshot now = TakeLatestSnapshot();
   Scan scan(inbox, now, {{"id", INT8OID, id}});
@@ -144,30 +148,34 @@ bool HasRow(Relation inbox, Datum id) {
 }  // namespace
 
 InboxRow ReadInsertedRow(Relation inbox, HeapTuple tuple) {
-  InboxRow row = InboxRow::Empty();
-  ColumnFinder columns(inbox);
+  const Layout& layout = LayoutOf(inbox);
+  const TupleDesc descriptor = RelationGetDescr(inbox);
+  auto* const values = static_cast<Datum*>(palloc(static_cast<std::size_t>(descriptor->natts) * sizeof(Datum)));
+  auto* const nulls = static_cast<bool*>(palloc(static_cast<std::size_t>(descriptor->natts) * sizeof(bool)));
+  heap_deform_tuple(tuple, descriptor, values, nulls);
+  InboxRow row;
   for (std::size_t i = 0; i < kInboxColumnCount; ++i) {
-    const InboxColumnInfo& column = kInboxColumns[i];
-    row.values[i] = heap_getattr(tuple, columns.Get(column.name, column.type), RelationGetDescr(inbox), &row.nulls[i]);
+    row.values[i] = values[layout.columns[i] - 1];
+    row.nulls[i] = nulls[layout.columns[i] - 1];
     const bool is_default = row.nulls[i] || (i == Index(InboxColumn::kAttempts) && DatumGetInt32(row.values[i]) == 0);
-    if (!column.is_given && !is_default) RefuseGiven(column.name);
+    if (!kInboxColumns[i].is_given && !is_default) RefuseGiven(kInboxColumns[i].name);
   }
-  if (IsGivenAsPurged(inbox, tuple, columns.Find("is_purged", BOOLOID))) RefuseGiven("is_purged");
+  // cc_purge() would never see a row that is given as purged.
+  if (layout.is_purged != 0 && !nulls[layout.is_purged - 1] && DatumGetBool(values[layout.is_purged - 1]))
+    RefuseGiven("is_purged");
   if (row.IsNull(InboxColumn::kProject)) SetText(row, InboxColumn::kProject, "default");
   return row;
 }
 
 HeapTuple WithRow(Relation inbox, HeapTuple tuple, const InboxRow& row) {
-  int numbers[kInboxColumnCount];
-  ColumnFinder columns(inbox);
-  for (std::size_t i = 0; i < kInboxColumnCount; ++i) numbers[i] = columns.Get(kInboxColumns[i].name, kInboxColumns[i].type);
-  return heap_modify_tuple_by_cols(tuple, RelationGetDescr(inbox), static_cast<int>(kInboxColumnCount), numbers,
-                                   const_cast<Datum*>(row.values), const_cast<bool*>(row.nulls));
+  return heap_modify_tuple_by_cols(tuple, RelationGetDescr(inbox), static_cast<int>(kInboxColumnCount),
+                                   const_cast<int*>(LayoutOf(inbox).columns), const_cast<Datum*>(row.values),
+                                   const_cast<bool*>(row.nulls));
 }
 
 Datum OwnId(Relation inbox, Datum given) {
   static std::int64_t last_id = 0;
-  const Datum sequence = ObjectIdGetDatum(SequenceOf(inbox));
+  const Datum sequence = ObjectIdGetDatum(LayoutOf(inbox).sequence);
   std::int64_t id = DatumGetInt64(given);
   if (id != LastGivenId(sequence, last_id == 0) || id == last_id) id = DatumGetInt64(DirectFunctionCall1(nextval_oid, sequence));
   // A sequence that is behind shows in a session's first insert; the primary key refuses any later one.

@@ -41,6 +41,7 @@ constexpr std::size_t kPaymentStatus = InvoiceColumnIndex("payment_status");
 constexpr std::size_t kAmountToPay = InvoiceColumnIndex("amount_to_pay");
 constexpr std::size_t kAmountToPayUsd = InvoiceColumnIndex("amount_to_pay_usd");
 constexpr std::size_t kAmountPaid = InvoiceColumnIndex("amount_paid");
+constexpr std::size_t kInfo = InvoiceColumnIndex("info");
 constexpr std::size_t kTokenExpiresAt = InvoiceColumnIndex("token_expires_at");
 constexpr std::size_t kReceivedAt = InvoiceColumnIndex("received_at");
 constexpr std::size_t kUpdatedAt = InvoiceColumnIndex("updated_at");
@@ -250,6 +251,11 @@ void SetPayment(InvoiceRow& row) {
     row.Set(kPayment, CStringGetTextDatum(PaymentWord(CompareNumbers(row.values[kAmountPaid], row.values[kAmountToPay]))));
 }
 
+// Only for a row that is stored: it takes most of the time of reading invoice_info. A stored value stays as it is.
+void CompressInfo(InvoiceRow& row) {
+  if (!row.nulls[kInfo] && !VARATT_IS_EXTENDED(DatumGetPointer(row.values[kInfo]))) row.Set(kInfo, Compressed(row.values[kInfo]));
+}
+
 // An answer of the API that says more than created is newer than all earlier postbacks.
 void SetImportTimes(const DeliveryContext& context, const Delivery& delivery, InvoiceRow& row) {
   if (row.nulls[kExpectedAt]) row.Set(kExpectedAt, context.received_at);
@@ -421,8 +427,9 @@ const char* UpdateKnown(const DeliveryContext& context, const Delivery& delivery
                     errmsg("the order of a paid invoice would change: %s", Describe(context, kOrderId, given, known)),
                     errdetail("One payment would pay two orders."), errhint("Call cc_accept with reassign => true.")));
   }
-  const InvoiceRow row = MergeRows(context, delivery, given, known, update);
+  InvoiceRow row = MergeRows(context, delivery, given, known, update);
   if (context.from_api && IsUnchanged(row, known)) return nullptr;
+  CompressInfo(row);
   Statement& statement = update_invoice[NamedBy(row, known)];
   RequireOneRow(statement, ExecuteWith(statement, context.schema, row));
   change = known.nulls[kPaidAt] && !row.nulls[kPaidAt] ? InvoiceChange::kPaid : InvoiceChange::kUpdated;
@@ -461,6 +468,7 @@ const char* Store(const DeliveryContext& context, const Delivery& delivery, bool
     if (const char* const project = ProjectWithInvoice(context, delivery))
       return psprintf("project \"%s\" has this invoice", project);
   InvoiceRow row = NewInvoice(context, delivery);
+  CompressInfo(row);
   RequireOneRow(insert_invoice, Insert(context.schema, row));
   change = row.nulls[kPaidAt] ? InvoiceChange::kMade : InvoiceChange::kPaid;
   return nullptr;

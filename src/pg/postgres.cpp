@@ -64,8 +64,10 @@ const varlena* ArgumentOrNull(FunctionCallInfo fcinfo, int argument) {
 TupleDesc ResultDescriptor(FunctionCallInfo fcinfo) {
   FmgrInfo* const function = fcinfo->flinfo;
   if (function->fn_extra == nullptr) {
-    TupleDesc descriptor;
-    if (get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
+    // In FROM the caller has looked it up already.
+    const auto* const set = reinterpret_cast<const ReturnSetInfo*>(fcinfo->resultinfo);
+    TupleDesc descriptor = set != nullptr && fcinfo->resultinfo->type == T_ReturnSetInfo ? set->expectedDesc : nullptr;
+    if (descriptor == nullptr && get_call_result_type(fcinfo, nullptr, &descriptor) != TYPEFUNC_COMPOSITE)
       elog(ERROR, "function does not return a composite type");
     const MemoryContext caller = MemoryContextSwitchTo(function->fn_mcxt);
     function->fn_extra = BlessTupleDesc(CreateTupleDescCopy(descriptor));

@@ -17,15 +17,15 @@ bool FindProject(Oid schema, Datum name, Project& project) {
   HeapTuple row = scan.Next();
   if (row != nullptr) {
     row = heap_copytuple(row);
-    const auto setting = [&](const char* column) { return DatumGetBool(RequiredColumnOf(table, row, column, BOOLOID)); };
-    project = {.secret = {RequiredColumnOf(table, row, "secret", TEXTOID), false},
-               .previous_secret = ColumnOf(table, row, "previous_secret", TEXTOID),
-               .previous_secret_until = ColumnOf(table, row, "previous_secret_until", TIMESTAMPTZOID),
-               .leeway = {RequiredColumnOf(table, row, "leeway", INTERVALOID), false},
-               .require_order_id = setting("require_order_id"),
-               .accept_test_payments = setting("accept_test_payments"),
-               .notify = setting("notify"),
-               .is_deferred = ViewOf(DatumGetTextPP(RequiredColumnOf(table, row, "apply", TEXTOID))) == "deferred"};
+    ColumnFinder columns(table);  // in the order of the table
+    project.secret = {columns.RequiredValue(row, "secret", TEXTOID), false};
+    project.previous_secret = columns.Value(row, "previous_secret", TEXTOID);
+    project.previous_secret_until = columns.Value(row, "previous_secret_until", TIMESTAMPTZOID);
+    project.require_order_id = DatumGetBool(columns.RequiredValue(row, "require_order_id", BOOLOID));
+    project.leeway = {columns.RequiredValue(row, "leeway", INTERVALOID), false};
+    project.accept_test_payments = DatumGetBool(columns.RequiredValue(row, "accept_test_payments", BOOLOID));
+    project.notify = DatumGetBool(columns.RequiredValue(row, "notify", BOOLOID));
+    project.is_deferred = ViewOf(DatumGetTextPP(columns.RequiredValue(row, "apply", TEXTOID))) == "deferred";
   }
   scan.End();
   ForgetSnapshot(now);

@@ -175,97 +175,124 @@ LockOutcome Lock(const InboxRow& row, const Delivery& delivery, ResourceOwner ou
 struct Judgement {
   bool is_hidden = false;       // the deciding row is newer than the transaction's snapshot
   bool is_token_spent = false;  // by another row
+  bool is_unerased = false;     // the deciding row is applied and has its body, which cc_erase() would have removed
   Decision decision = kNewContent;
 };
 
 // The rows of cc_inbox other than the row that is being settled.
 class OtherRows {
  public:
-  OtherRows(Relation inbox, Snapshot snapshot, const SettleRequest& request, const InboxRow& row)
-      : inbox_(inbox), snapshot_(snapshot), own_id_(request.is_stored ? DatumGetInt64(row.Value(InboxColumn::kId)) : 0),
-        has_own_id_(request.is_stored) {}
+  OtherRows(Relation inbox, LOCKMODE lock, Snapshot snapshot, const SettleRequest& request, const InboxRow& row)
+      : inbox_(inbox), lock_(lock), snapshot_(snapshot), row_(row),
+        own_id_(request.is_stored ? DatumGetInt64(row.Value(InboxColumn::kId)) : 0), has_own_id_(request.is_stored) {}
 
   // Finds the row that spent the token, in any project: secrets are never shared, but a project can be renamed.
   bool FindSpender(Datum token_digest, Datum content_digest, Judgement& judgement) const {
-    Scan scan(inbox_, snapshot_, {{"token_digest", BYTEAOID, token_digest}});
+    Scan scan(inbox_, snapshot_, {{"token_digest", BYTEAOID, token_digest}}, lock_);
     const HeapTuple found = NextOther(scan);
     if (found != nullptr) {
-      const auto state = StateFrom(ViewOf(DatumGetTextPP(RequiredColumnOf(inbox_, found, "state", TEXTOID))));
       const NullableDatum reason = ColumnOf(inbox_, found, "reason", TEXTOID);
       const NullableDatum content = ColumnOf(inbox_, found, "content_digest", BYTEAOID);
-      if (!state.has_value()) ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("cc_inbox has a row of unknown state")));
-      judgement.is_hidden = IsHiddenFromTransaction(found);
+      const State state = StateIn(found);
       judgement.is_token_spent = true;
-      judgement.decision =
-          DecideByToken({.state = *state,
-                         .reason = reason.isnull ? Reason::kTokenReused : ReasonFrom(ViewOf(DatumGetTextPP(reason.value))),
-                         .same_content = !content.isnull && BytesOf(content.value) == BytesOf(content_digest)});
+      Judge(found, state,
+            DecideByToken({.state = state,
+                           .reason = reason.isnull ? Reason::kTokenReused : ReasonFrom(ViewOf(DatumGetTextPP(reason.value))),
+                           .same_content = !content.isnull && BytesOf(content.value) == BytesOf(content_digest)}),
+            judgement);
     }
     scan.End();
     return found != nullptr;
   }
 
-  // Most postbacks are new: one probe without a result answers for every state.
-  bool HasSameContent(const InboxRow& row) const {
-    Scan scan(inbox_, snapshot_,
-              {{"invoice_id", TEXTOID, row.Value(InboxColumn::kInvoiceId)},
-               {"project", TEXTOID, row.Value(InboxColumn::kProject)},
-               {"content_digest", BYTEAOID, row.Value(InboxColumn::kContentDigest)}});
-    const bool found = NextOther(scan) != nullptr;
-    scan.End();
-    return found;
-  }
-
-  // Finds a row of this content, which makes it a duplicate. A pending row without token_digest is itself undecided.
-  bool FindSameContent(const InboxRow& row, State state, Judgement& judgement) const {
-    Scan scan(inbox_, snapshot_,
-              {{"invoice_id", TEXTOID, row.Value(InboxColumn::kInvoiceId)},
-               {"project", TEXTOID, row.Value(InboxColumn::kProject)},
-               {"content_digest", BYTEAOID, row.Value(InboxColumn::kContentDigest)},
-               {"state", TEXTOID, CStringGetTextDatum(StateWord(state))}});
-    HeapTuple found;
-    do found = NextOther(scan);
-    while (found != nullptr && state == State::kPending && ColumnOf(inbox_, found, "token_digest", BYTEAOID).isnull);
-    if (found != nullptr) {
-      judgement.is_hidden = IsHiddenFromTransaction(found);
-      judgement.decision = {State::kDuplicate};
-    }
-    scan.End();
-    return found != nullptr;
+  // Finds a row of this content that makes it a duplicate. Most postbacks are new: one probe without a result answers for every
+  // state. Most others are duplicates of an applied row, and the index has those first.
+  void FindSameContent(Judgement& judgement) const {
+    Scan any(inbox_, snapshot_, {InvoiceKey(), ProjectKey(), ContentKey()}, lock_);
+    const HeapTuple first = NextOther(any);
+    bool is_over = first == nullptr || MakesDuplicate(first, judgement);
+    any.End();
+    for (std::size_t i = 0; i < kStateWords.size() && !is_over; ++i)
+      if (MakesDuplicates(static_cast<State>(i))) is_over = FindSameContent(static_cast<State>(i), judgement);
   }
 
  private:
+  Key InvoiceKey() const { return {"invoice_id", TEXTOID, row_.Value(InboxColumn::kInvoiceId)}; }
+  Key ProjectKey() const { return {"project", TEXTOID, row_.Value(InboxColumn::kProject)}; }
+  Key ContentKey() const { return {"content_digest", BYTEAOID, row_.Value(InboxColumn::kContentDigest)}; }
+
   HeapTuple NextOther(Scan& scan) const {
-    HeapTuple row;
-    do row = scan.Next();
-    while (row != nullptr && has_own_id_ && DatumGetInt64(RequiredColumnOf(inbox_, row, "id", INT8OID)) == own_id_);
-    return row;
+    HeapTuple found;
+    do found = scan.Next();
+    while (found != nullptr && has_own_id_ && DatumGetInt64(RequiredColumnOf(inbox_, found, "id", INT8OID)) == own_id_);
+    return found;
+  }
+
+  State StateIn(HeapTuple found) const {
+    const auto state = StateFrom(ViewOf(DatumGetTextPP(RequiredColumnOf(inbox_, found, "state", TEXTOID))));
+    if (!state.has_value()) ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("cc_inbox has a row of unknown state")));
+    return *state;
+  }
+
+  void Judge(HeapTuple found, State state, Decision decision, Judgement& judgement) const {
+    judgement.is_hidden = IsHiddenFromTransaction(found);
+    judgement.decision = decision;
+    judgement.is_unerased = state == State::kApplied && IsOfProject(found) && HasBody(found);
+  }
+
+  // A pending row without token_digest is itself undecided.
+  bool MakesDuplicate(HeapTuple found, Judgement& judgement) const {
+    const State state = StateIn(found);
+    if (!MakesDuplicates(state) || (state == State::kPending && ColumnOf(inbox_, found, "token_digest", BYTEAOID).isnull))
+      return false;
+    Judge(found, state, {State::kDuplicate}, judgement);
+    return true;
+  }
+
+  bool FindSameContent(State state, Judgement& judgement) const {
+    Scan scan(inbox_, snapshot_,
+              {InvoiceKey(), ProjectKey(), ContentKey(), {"state", TEXTOID, CStringGetTextDatum(StateWord(state))}}, lock_);
+    HeapTuple found;
+    do found = NextOther(scan);
+    while (found != nullptr && !MakesDuplicate(found, judgement));
+    scan.End();
+    return found != nullptr;
+  }
+
+  bool IsOfProject(HeapTuple found) const {
+    return ViewOf(DatumGetTextPP(RequiredColumnOf(inbox_, found, "project", TEXTOID))) ==
+           ViewOf(DatumGetTextPP(row_.Value(InboxColumn::kProject)));
+  }
+
+  bool HasBody(HeapTuple found) const {
+    return !ColumnOf(inbox_, found, "body", TEXTOID).isnull || !ColumnOf(inbox_, found, "raw", BYTEAOID).isnull;
   }
 
   Relation inbox_;
+  LOCKMODE lock_;
   Snapshot snapshot_;
+  const InboxRow& row_;
   std::int64_t own_id_;
   bool has_own_id_;
 };
 
-Judgement JudgeBy(const OtherRows& others, const InboxRow& row, const Delivery& delivery, bool requires_order_id) {
+Judgement JudgeBy(const OtherRows& others, const Delivery& delivery, bool requires_order_id) {
   Judgement judgement;
   if (others.FindSpender(delivery.token_digest, delivery.content_digest, judgement)) return judgement;
   const NullableDatum is_test = delivery.invoice.At(InvoiceColumnIndex("is_test"));
   if (IsOrderIdMissing(requires_order_id, !delivery.invoice.IsNull(InvoiceColumnIndex("order_id")),
                        !is_test.isnull && DatumGetBool(is_test.value)))
     return {.decision = {State::kRejected, Reason::kMissingOrderId}};
-  if (!others.HasSameContent(row)) return judgement;
-  for (std::size_t i = 0; i < kStateWords.size(); ++i)
-    if (MakesDuplicates(static_cast<State>(i)) && others.FindSameContent(row, static_cast<State>(i), judgement)) break;
+  others.FindSameContent(judgement);
   return judgement;
 }
 
-Judgement Judge(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, bool requires_order_id) {
+Judgement Judge(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, bool requires_order_id,
+                LOCKMODE lock) {
   CommandCounterIncrement();  // so that earlier rows of the same statement count
-  const Relation inbox = OpenTable(request.schema, "cc_inbox");
+  const Relation inbox = OpenTable(request.schema, "cc_inbox", lock);
   const Snapshot now = TakeLatestSnapshot();
-  const Judgement judgement = JudgeBy(OtherRows(inbox, now, request, row), row, delivery, requires_order_id);
+  const Judgement judgement = JudgeBy(OtherRows(inbox, lock, now, request, row), delivery, requires_order_id);
   ForgetSnapshot(now);
   CloseTable(inbox);
   return judgement;
@@ -335,14 +362,14 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   }
   const DeliveryContext context = ContextOf(request, row, project);
   if (request.acceptance != Acceptance::kNone) return Apply(context, delivery, progress);
-  const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
+  const Judgement judgement = Judge(request, row, delivery, project.require_order_id, RowExclusiveLock);
   progress.spends_token = !judgement.is_token_spent;
   if (judgement.is_hidden) return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
   const Decision decision = progress.has_failed ? AfterFailure(judgement.decision) : judgement.decision;
   progress.state = decision.state;
   progress.reason = decision.reason;
   if (decision.state == State::kConflict) progress.error = "another postback with other content has spent the token";
-  if (progress.state == State::kDuplicate)
+  if (progress.state == State::kDuplicate && !judgement.is_unerased)
     progress.is_erased = FindInvoice(context, row.Value(InboxColumn::kInvoiceId)).is_erased;
   if (progress.state != kNewContent.state) return;
   if (project.is_deferred && !request.apply_now) return KeepPending(progress, nullptr);
@@ -430,7 +457,8 @@ Foreseen Foresee(const SettleRequest& request, const InboxRow& row) {
   if (delivery.reason != Reason::kVerified) return {{State::kRejected, delivery.reason}, Datum{0}, Datum{0}};
   InboxRow proven = row;
   SetProof(proven, delivery);
-  return {Judge(request, proven, delivery, project.require_order_id).decision, delivery.token_digest, delivery.content_digest};
+  return {Judge(request, proven, delivery, project.require_order_id, AccessShareLock).decision, delivery.token_digest,
+          delivery.content_digest};
 }
 
 }  // namespace cc::pg

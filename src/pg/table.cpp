@@ -144,7 +144,7 @@ Oid SearchIndex(Relation table, ScanKeyData* keys, int count) {
 }
 
 // Returns the index for these keys, open, with the keys in its order; nullptr if there is none.
-Relation OpenIndex(Relation table, ScanKeyData* keys, int count) {
+Relation OpenIndex(Relation table, ScanKeyData* keys, int count, LOCKMODE lock) {
   AttrNumber columns[kMaxKeys] = {};
   for (int i = 0; i < count; ++i) columns[i] = keys[i].sk_attno;
   const KnownIndex* known = FindKnownIndex(RelationGetRelid(table), columns);
@@ -157,9 +157,9 @@ Relation OpenIndex(Relation table, ScanKeyData* keys, int count) {
     known = &added;
   }
   if (!OidIsValid(known->index)) return nullptr;
-  const Relation index = index_open(known->index, AccessShareLock);
+  const Relation index = index_open(known->index, lock);
   if (Fits(index, keys, count) && IsReady(index)) return index;
-  index_close(index, AccessShareLock);
+  index_close(index, lock);
   return nullptr;
 }
 
@@ -261,8 +261,8 @@ void RefuseOtherThanOrdinary(Relation table) {
                     errhint("Keep the tables of cryptocloud_postback local.")));
 }
 
-Relation OpenTable(Oid schema, const char* name) {
-  const Relation table = table_open(TableIn(schema, name), AccessShareLock);
+Relation OpenTable(Oid schema, const char* name, LOCKMODE lock) {
+  const Relation table = table_open(TableIn(schema, name), lock);
   RefuseOtherThanOrdinary(table);
   const Oid user = GetUserId();
   if (table->rd_rel->relowner != user)
@@ -299,18 +299,26 @@ AttrNumber ColumnFinder::Get(const char* name, Oid type) {
   return number;
 }
 
-NullableDatum ColumnOf(Relation table, HeapTuple row, const char* name, Oid type) {
+NullableDatum ColumnFinder::Value(HeapTuple row, const char* name, Oid type) {
   NullableDatum result;
-  result.value = heap_getattr(row, ColumnFinder(table).Get(name, type), RelationGetDescr(table), &result.isnull);
+  result.value = heap_getattr(row, Get(name, type), RelationGetDescr(table_), &result.isnull);
   return result;
 }
 
-Datum RequiredColumnOf(Relation table, HeapTuple row, const char* name, Oid type) {
-  const NullableDatum value = ColumnOf(table, row, name, type);
+Datum ColumnFinder::RequiredValue(HeapTuple row, const char* name, Oid type) {
+  const NullableDatum value = Value(row, name, type);
   if (value.isnull)
     ereport(ERROR, (errcode(ERRCODE_NOT_NULL_VIOLATION),
-                    errmsg("column \"%s\" of \"%s\" must not be null", name, RelationGetRelationName(table))));
+                    errmsg("column \"%s\" of \"%s\" must not be null", name, RelationGetRelationName(table_))));
   return value.value;
+}
+
+NullableDatum ColumnOf(Relation table, HeapTuple row, const char* name, Oid type) {
+  return ColumnFinder(table).Value(row, name, type);
+}
+
+Datum RequiredColumnOf(Relation table, HeapTuple row, const char* name, Oid type) {
+  return ColumnFinder(table).RequiredValue(row, name, type);
 }
 
 Snapshot TakeLatestSnapshot() { return RegisterSnapshot(GetLatestSnapshot()); }
@@ -322,13 +330,13 @@ bool IsHiddenFromTransaction(HeapTuple row) {
   return !TransactionIdIsCurrentTransactionId(inserter) && XidInMVCCSnapshot(inserter, GetTransactionSnapshot());
 }
 
-Scan::Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys) {
+Scan::Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys, LOCKMODE lock) : lock_(lock) {
   OnRelationChange(ForgetIndexes);
   Assert(keys.size() <= kMaxKeys);
   ScanKeyData scan_keys[kMaxKeys];
   int count = 0;
   for (const Key& key : keys) scan_keys[count++] = MakeKey(table, key);
-  index_ = OpenIndex(table, scan_keys, count);
+  index_ = OpenIndex(table, scan_keys, count, lock);
   scan_ = index_ != nullptr ? systable_beginscan_ordered(table, index_, snapshot, count, scan_keys)
                             : systable_beginscan(table, InvalidOid, false, snapshot, count, scan_keys);
 }
@@ -341,7 +349,7 @@ HeapTuple Scan::Next() {
 void Scan::End() {
   if (index_ == nullptr) return systable_endscan(scan_);
   systable_endscan_ordered(scan_);
-  index_close(index_, AccessShareLock);
+  index_close(index_, lock_);
 }
 
 bool RunsMerchantCode(Relation table) {

@@ -11,6 +11,7 @@
 extern "C" {
 #include "access/genam.h"
 #include "access/htup.h"
+#include "storage/lockdefs.h"
 #include "utils/relcache.h"
 #include "utils/snapshot.h"
 }
@@ -26,10 +27,11 @@ Oid TableIn(Oid schema, const char* name);
 /// Raises 42809 unless `table` is an ordinary table: not partitioned, foreign or distributed.
 void RefuseOtherThanOrdinary(Relation table);
 
-/// Opens a table for reading; it stays locked until the transaction ends. Raises 42P01 if it does not exist, 42809 if it is not
-/// an ordinary table, 42501 if it does not belong to the current user or the user may not read it, 0A000 if row-level security
-/// would hide rows.
-Relation OpenTable(Oid schema, const char* name);
+/// Opens a table for reading; it stays locked until the transaction ends. The same lock again costs less than a second one, so
+/// ask for RowExclusiveLock where the transaction writes the table. Raises 42P01 if it does not exist, 42809 if it is not an
+/// ordinary table, 42501 if it does not belong to the current user or the user may not read it, 0A000 if row-level security would
+/// hide rows.
+Relation OpenTable(Oid schema, const char* name, LOCKMODE lock = AccessShareLock);
 void CloseTable(Relation table);
 
 /// Finds columns by name. It is fastest in the order of the table's columns.
@@ -42,15 +44,18 @@ class ColumnFinder {
   AttrNumber Find(const char* name, Oid type) noexcept;
   /// Like Find, but raises 42804 if there is none.
   AttrNumber Get(const char* name, Oid type);
+  /// Returns the value of a column. Raises 42804 like Get.
+  NullableDatum Value(HeapTuple row, const char* name, Oid type);
+  /// The same for a column that is never NULL. Raises 23502 if it is.
+  Datum RequiredValue(HeapTuple row, const char* name, Oid type);
 
  private:
   Relation table_;
   int next_ = 0;
 };
 
-/// Returns the value of a column. Raises 42804 if there is no column of this name and type.
+/// The same for a single column.
 NullableDatum ColumnOf(Relation table, HeapTuple row, const char* name, Oid type);
-/// The same for a column that is never NULL. Raises 23502 if it is.
 Datum RequiredColumnOf(Relation table, HeapTuple row, const char* name, Oid type);
 
 /// Returns a snapshot of everything committed now and of this transaction's own changes, whatever snapshot the transaction has.
@@ -72,7 +77,8 @@ struct Key {
 /// a decision. Without such an index all rows are read, and the server's log says so.
 class Scan {
  public:
-  Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys);
+  /// `lock` is for the index; see OpenTable.
+  Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys, LOCKMODE lock = AccessShareLock);
 
   /// Returns the next row, valid until the next call; nullptr after the last row.
   HeapTuple Next();
@@ -80,6 +86,7 @@ class Scan {
   void End();
 
  private:
+  LOCKMODE lock_;
   Relation index_;  // nullptr: all rows are read
   SysScanDesc scan_;
 };

@@ -228,6 +228,26 @@ CALL age();
 SELECT cc_purge('1 day'), cc_purge('1 day');
 SELECT count(*), count(body), count(raw), count(*) FILTER (WHERE is_purged) AS purged FROM cc_inbox;
 
+-- A duplicate of a conflicting or pending row keeps no body, although that row keeps its own
+TRUNCATE cc_inbox, cc_invoice;
+UPDATE cc_project SET require_order_id = false;
+SELECT deliver(body('D', token('D')));
+SELECT cc_erase('D');
+SELECT deliver(body('D', token('D', 1), '{"order_id": "OTHER"}')), deliver(body('D', token('D', 2), '{"order_id": "OTHER"}'));
+UPDATE cc_project SET apply = 'deferred' WHERE name = 'default';
+SELECT deliver(body('D', token('D', 3), '{"amount_crypto": 4}')), deliver(body('D', token('D', 4), '{"amount_crypto": 4}'));
+UPDATE cc_project SET apply = 'immediate';
+SELECT state, body IS NOT NULL AS body FROM cc_inbox ORDER BY id;
+-- Nor does a duplicate of a row from before the project was renamed
+TRUNCATE cc_inbox, cc_invoice;
+SELECT deliver(body('E', token('E')));
+UPDATE cc_project SET name = 'renamed' WHERE name = 'default';
+SELECT deliver(body('E', token('E', 1), '{"amount_crypto": 9}'), 'renamed');
+SELECT cc_erase('E', 'renamed');
+SELECT deliver(body('E', token('E')), 'renamed');
+SELECT project, state, body IS NOT NULL AS body FROM cc_inbox ORDER BY id;
+UPDATE cc_project SET name = 'default' WHERE name = 'renamed';
+
 -- The API's answers for an erased invoice are erased too, and a later answer brings nothing back
 SELECT outcome FROM cc_import('{"status": "success", "result": {"uuid": "INV-IMPORTED", "status": "created", "order_id": "O",
     "address": "0xPERSON",
