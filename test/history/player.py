@@ -20,8 +20,9 @@ COMMANDS = {
                               " ORDER BY id OFFSET {n} LIMIT 1) AS wrong"),
     "purge": ("cc_purge", "SELECT cc_purge('1 day')"),
 }
-AGE = ("UPDATE cc_inbox SET received_at = received_at - interval '2 days' WHERE content_type LIKE '%n={prefix}%'"
-       " AND state IN ('applied', 'duplicate', 'rejected')")
+# Without waiting for a session that reads such a row again, and itself waits.
+AGE = ("UPDATE cc_inbox SET received_at = received_at - interval '2 days' WHERE id IN (SELECT id FROM cc_inbox"
+       " WHERE content_type LIKE '%n={prefix}%' AND state IN ('applied', 'duplicate', 'rejected') FOR UPDATE SKIP LOCKED)")
 
 
 class Player:
