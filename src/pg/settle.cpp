@@ -287,12 +287,15 @@ Judgement JudgeBy(const OtherRows& others, const Delivery& delivery, bool requir
   return judgement;
 }
 
-Judgement Judge(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, bool requires_order_id,
-                LOCKMODE lock) {
+// The insert of a row has locked the table already. Any other caller must not wait for more than a reader does, because the wait
+// would be inside the subtransaction, which takes a timeout for one of the merchant's code.
+LOCKMODE LockFor(const SettleRequest& request) { return request.is_stored ? AccessShareLock : RowExclusiveLock; }
+
+Judgement Judge(const SettleRequest& request, const InboxRow& row, const Delivery& delivery, bool requires_order_id) {
   CommandCounterIncrement();  // so that earlier rows of the same statement count
-  const Relation inbox = OpenTable(request.schema, "cc_inbox", lock);
+  const Relation inbox = OpenTable(request.schema, "cc_inbox", LockFor(request));
   const Snapshot now = TakeLatestSnapshot();
-  const Judgement judgement = JudgeBy(OtherRows(inbox, lock, now, request, row), delivery, requires_order_id);
+  const Judgement judgement = JudgeBy(OtherRows(inbox, LockFor(request), now, request, row), delivery, requires_order_id);
   ForgetSnapshot(now);
   CloseTable(inbox);
   return judgement;
@@ -362,7 +365,7 @@ void DecideAndApply(const SettleRequest& request, const InboxRow& row, const Del
   }
   const DeliveryContext context = ContextOf(request, row, project);
   if (request.acceptance != Acceptance::kNone) return Apply(context, delivery, progress);
-  const Judgement judgement = Judge(request, row, delivery, project.require_order_id, RowExclusiveLock);
+  const Judgement judgement = Judge(request, row, delivery, project.require_order_id);
   progress.spends_token = !judgement.is_token_spent;
   if (judgement.is_hidden) return KeepPending(progress, "an earlier postback is newer than the snapshot of the transaction");
   const Decision decision = progress.has_failed ? AfterFailure(judgement.decision) : judgement.decision;
@@ -457,8 +460,7 @@ Foreseen Foresee(const SettleRequest& request, const InboxRow& row) {
   if (delivery.reason != Reason::kVerified) return {{State::kRejected, delivery.reason}, Datum{0}, Datum{0}};
   InboxRow proven = row;
   SetProof(proven, delivery);
-  return {Judge(request, proven, delivery, project.require_order_id, AccessShareLock).decision, delivery.token_digest,
-          delivery.content_digest};
+  return {Judge(request, proven, delivery, project.require_order_id).decision, delivery.token_digest, delivery.content_digest};
 }
 
 }  // namespace cc::pg

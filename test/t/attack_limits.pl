@@ -225,6 +225,18 @@ is(ask($two, 'RESET statement_timeout;'), '', 'R3: without an ERROR');
 settle('R3: after timeouts and a cancel');
 is(query(q{SELECT count(*) FROM paid WHERE invoice_id ~ '^(BEFORE|HANG|AFTER)[0-9]'}), '9', 'R3: and all nine are paid');
 
+# --- Waiting for a lock on the table, as CREATE INDEX takes it ---
+
+query(q{UPDATE cc_project SET apply = 'deferred'});
+query(insert(body('TABLE1')));
+query(q{UPDATE cc_project SET apply = 'immediate'});
+ask($holder, 'BEGIN; LOCK TABLE cc_inbox IN SHARE MODE;');
+like(query(q{SET statement_timeout = '300ms'; SELECT cc_apply()}), qr/57014/,
+	'R3: statement_timeout ends cc_apply while the table is locked');
+ask($holder, 'COMMIT;');
+settle('R3: after the lock on the table');
+is(states('TABLE1'), 'applied', 'R3: and the row that waited is applied');
+
 # --- Waiting for another delivery ---
 
 # One session has delivered but not committed; returns what the other session does meanwhile.
