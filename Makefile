@@ -24,7 +24,7 @@ PGVER     := $(shell $(PG_CONFIG) --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
 
 # -isystem: PostgreSQL's headers do not compile without warnings under ours.
 PG_CPPFLAGS = -isystem $(shell $(PG_CONFIG) --includedir-server) -Isrc
-PG_CXXFLAGS = -std=c++20 -O2 -fno-semantic-interposition -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
+PG_CXXFLAGS = -std=c++20 -O3 -fno-semantic-interposition -Wall -Wextra -Wpedantic -Wshadow -Wconversion \
               -Wold-style-cast $(WERROR)
 # PGXS tracks header dependencies only if PostgreSQL itself was built so.
 PG_CXXFLAGS += -MMD -MP

@@ -17,7 +17,6 @@ extern "C" {
 #include "utils/fmgrprotos.h"
 #include "utils/guc.h"
 #include "utils/json.h"
-#include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
@@ -54,6 +53,7 @@ constexpr std::size_t kErasedAt = InvoiceColumnIndex("erased_at");
 
 // What is known of cc_invoice, cached until it changes.
 struct {
+  Oid schema;
   Oid table;
   bool is_current;
   bool runs_merchant_code;
@@ -83,8 +83,9 @@ bool HasEachColumn(Relation table) {
 
 void ReadTable(Oid schema) {
   OnRelationChange(ForgetTable);
-  if (OidIsValid(known_table.table) && known_table.table == get_relname_relid("cc_invoice", schema)) return;
+  if (OidIsValid(known_table.table) && known_table.schema == schema) return;
   const Relation table = OpenTable(schema, "cc_invoice");
+  known_table.schema = schema;
   known_table.table = RelationGetRelid(table);  // before the lookups: a change that they meet forgets it again
   known_table.is_current = HasEachColumn(table);
   known_table.runs_merchant_code = RunsMerchantCode(table);
@@ -481,10 +482,10 @@ bool IsInvoiceTableCurrent(Oid schema) {
   return known_table.is_current;
 }
 
-InvoiceLookup FindInvoice(const DeliveryContext& context, Datum invoice_id) {
-  const Relation table = OpenTable(context.schema, "cc_invoice");
+InvoiceLookup FindInvoice(const DeliveryContext& context, Datum invoice_id, LOCKMODE lock) {
+  const Relation table = OpenTable(context.schema, "cc_invoice", lock);
   const Snapshot now = TakeLatestSnapshot();
-  Scan scan(table, now, {{"invoice_id", TEXTOID, invoice_id}, {"project", TEXTOID, context.project}});
+  Scan scan(table, now, {{"invoice_id", TEXTOID, invoice_id}, {"project", TEXTOID, context.project}}, lock);
   const HeapTuple row = scan.Next();
   InvoiceLookup found{};
   if (row != nullptr)

@@ -3,6 +3,10 @@
 
 #include "pg/delivery.hpp"
 
+extern "C" {
+#include "storage/lockdefs.h"
+}
+
 namespace cc::pg {
 
 /// Whether a person accepted a postback.
@@ -33,8 +37,8 @@ struct InvoiceLookup {
   bool is_erased;  ///< by cc_erase()
 };
 
-/// Returns the invoice as it is now. IsInvoiceTableCurrent() must be true.
-InvoiceLookup FindInvoice(const DeliveryContext& context, Datum invoice_id);
+/// Returns the invoice as it is now. IsInvoiceTableCurrent() must be true. `lock` is for cc_invoice; see OpenTable.
+InvoiceLookup FindInvoice(const DeliveryContext& context, Datum invoice_id, LOCKMODE lock = AccessShareLock);
 
 /// What happened to the invoice.
 enum class InvoiceChange : std::uint8_t { kNone, kMade, kUpdated, kPaid };

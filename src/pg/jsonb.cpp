@@ -13,11 +13,13 @@ extern "C" {
 namespace cc::pg {
 namespace {
 
-// A member and its sort key: jsonb orders keys by length, then by bytes.
+// A member and its sort key: jsonb orders keys by length, then by bytes. In a form, members of the same name that follow
+// each other are one to the sort: the service repeats invoice_info for each key of that object.
 struct Member {
   std::uint64_t rank;  // the length, then the first five bytes
   std::uint64_t rest;  // the next eight bytes
   std::uint32_t name;  // index of its node
+  std::uint32_t last;  // index of the last name that follows and is the same
 };
 
 // The names that `rank` and `rest` hold whole: nearly all.
@@ -33,7 +35,7 @@ std::uint64_t BytesOf(std::string_view name, std::size_t begin, std::size_t coun
 }
 
 Member MemberFrom(std::string_view name, std::uint32_t node) noexcept {
-  return {name.size() << 40 | BytesOf(name, 0, 5), BytesOf(name, 5, 8), node};
+  return {name.size() << 40 | BytesOf(name, 0, 5), BytesOf(name, 5, 8), node, node};
 }
 
 class JsonbWriter {
@@ -151,6 +153,11 @@ class JsonbWriter {
 
   std::string_view NameOf(const Member& member) const noexcept { return document_.TextOf(document_.nodes[member.name]); }
 
+  // Returns the index of the name of the next member.
+  std::uint32_t NameAfter(std::uint32_t name) const noexcept {
+    return static_cast<std::uint32_t>(document_.After(document_.nodes + name + 1) - document_.nodes);
+  }
+
   bool SameName(const Member& a, const Member& b) const noexcept { return CompareNames(a, b) == 0; }
 
   int CompareNames(const Member& a, const Member& b) const noexcept {
@@ -160,14 +167,19 @@ class JsonbWriter {
   }
 
   // Sorts the object's members in jsonb's order. Members of the same name stay in the order they were sent.
-  Member* SortMembers(const Node& object, bool without_token) {
+  Member* SortMembers(const Node& object, RootMembers members) {
     Member* const first = free_member_;
     Member* last = first;
     const Node* const end = document_.nodes + object.at;
     for (const Node* name = &object + 1; name < end; name = document_.After(name + 1)) {
       const std::string_view text = document_.TextOf(*name);
-      if (without_token && text == "token") continue;
-      *last++ = MemberFrom(text, static_cast<std::uint32_t>(name - document_.nodes));
+      if (members != RootMembers::kAsIs && text == "token") continue;
+      const Member member = MemberFrom(text, static_cast<std::uint32_t>(name - document_.nodes));
+      if (members == RootMembers::kFormWithoutToken && last > first && SameName(last[-1], member) &&
+          NameAfter(last[-1].last) == member.name)
+        last[-1].last = member.name;
+      else
+        *last++ = member;
     }
     std::sort(first, last, [this](const Member& a, const Member& b) {
       const int order = CompareNames(a, b);
@@ -178,7 +190,7 @@ class JsonbWriter {
 
   void WriteObject(const Node& object, RootMembers members) {
     Member* const first = free_member_;
-    Member* const last = SortMembers(object, members != RootMembers::kAsIs);
+    Member* const last = SortMembers(object, members);
     free_member_ = last;
     std::uint32_t names = 0;
     for (const Member* member = first; member < last; ++member) names += member == first || !SameName(member[-1], *member);
@@ -189,19 +201,26 @@ class JsonbWriter {
     for (const Member* member = first; member < last;) {
       const Member* const same = member;
       for (++member; member < last && SameName(*same, *member);) ++member;
-      if (members == RootMembers::kFormWithoutToken && member - same > 1)
+      if (members == RootMembers::kFormWithoutToken && same->name != member[-1].last)
         WriteRepeated(entries, same, member);
       else
-        WriteValue(entries, document_.nodes[member[-1].name + 1]);
+        WriteValue(entries, document_.nodes[member[-1].last + 1]);
     }
     free_member_ = first;
   }
 
+  template <typename Work>
+  void ForEachValue(const Member* member, const Member* last, const Work& work) {
+    for (; member < last; ++member)
+      for (std::uint32_t name = member->name; name <= member->last; name = NameAfter(name)) work(document_.nodes[name + 1]);
+  }
+
   void WriteRepeated(Entries& entries, const Member* member, const Member* last) {
     char* const start = end_;
-    const auto count = static_cast<std::uint32_t>(last - member);
+    std::uint32_t count = 0;
+    ForEachValue(member, last, [&](const Node&) { ++count; });
     Entries elements = Begin(count | JB_FARRAY, count);
-    for (; member < last; ++member) WriteValue(elements, document_.nodes[member->name + 1]);
+    ForEachValue(member, last, [&](const Node& value) { WriteValue(elements, value); });
     Finish(entries, JENTRY_ISCONTAINER, start);
   }
 

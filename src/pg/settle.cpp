@@ -14,7 +14,6 @@ extern "C" {
 #include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/builtins.h"
-#include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/timestamp.h"
 }
@@ -28,6 +27,7 @@ std::string_view BytesOf(Datum value) { return ViewOf(DatumGetByteaPP(value)); }
 
 // What is known of cc_inbox, cached until it changes.
 struct {
+  Oid schema;
   Oid table;
   bool spends_once;
 } known_inbox;
@@ -39,9 +39,9 @@ void ForgetInbox(Oid table) {
 // Returns false for the tables of 0.1.0. There several rows have the digest of a token, so none shows which row spent it.
 bool SpendsTokensOnce(Oid schema) {
   OnRelationChange(ForgetInbox);
-  if (!OidIsValid(known_inbox.table) || known_inbox.table != get_relname_relid("cc_inbox", schema)) {
+  if (!OidIsValid(known_inbox.table) || known_inbox.schema != schema) {
     const Relation inbox = OpenTable(schema, "cc_inbox");
-    known_inbox = {RelationGetRelid(inbox), IsKeptUnique(inbox, "token_digest", BYTEAOID)};
+    known_inbox = {schema, RelationGetRelid(inbox), IsKeptUnique(inbox, "token_digest", BYTEAOID)};
     CloseTable(inbox);
   }
   return known_inbox.spends_once;
@@ -186,6 +186,14 @@ class OtherRows {
       : inbox_(inbox), lock_(lock), snapshot_(snapshot), row_(row),
         own_id_(request.is_stored ? DatumGetInt64(row.Value(InboxColumn::kId)) : 0), has_own_id_(request.is_stored) {}
 
+  // Returns true if no project has a row of this invoice. Most invoices have one postback, which this one probe decides.
+  bool IsFirstOfInvoice() const {
+    Scan scan(inbox_, snapshot_, {InvoiceKey()}, lock_);
+    const bool is_first = NextOther(scan) == nullptr;
+    scan.End();
+    return is_first;
+  }
+
   // Finds the row that spent the token, in any project: secrets are never shared, but a project can be renamed.
   bool FindSpender(Datum token_digest, Datum content_digest, Judgement& judgement) const {
     Scan scan(inbox_, snapshot_, {{"token_digest", BYTEAOID, token_digest}}, lock_);
@@ -278,12 +286,14 @@ class OtherRows {
 
 Judgement JudgeBy(const OtherRows& others, const Delivery& delivery, bool requires_order_id) {
   Judgement judgement;
-  if (others.FindSpender(delivery.token_digest, delivery.content_digest, judgement)) return judgement;
+  // The row that spent a token is a row of the invoice that the token names.
+  const bool is_first = delivery.token_names_invoice && others.IsFirstOfInvoice();
+  if (!is_first && others.FindSpender(delivery.token_digest, delivery.content_digest, judgement)) return judgement;
   const NullableDatum is_test = delivery.invoice.At(InvoiceColumnIndex("is_test"));
   if (IsOrderIdMissing(requires_order_id, !delivery.invoice.IsNull(InvoiceColumnIndex("order_id")),
                        !is_test.isnull && DatumGetBool(is_test.value)))
     return {.decision = {State::kRejected, Reason::kMissingOrderId}};
-  others.FindSameContent(judgement);
+  if (!is_first) others.FindSameContent(judgement);
   return judgement;
 }
 
@@ -333,7 +343,7 @@ DeliveryContext ContextOf(const SettleRequest& request, const InboxRow& row, con
 
 void Apply(const DeliveryContext& context, const Delivery& delivery, Progress& progress) {
   progress.is_tried = true;
-  const InvoiceLookup invoice = FindInvoice(context, delivery.invoice.Value(InvoiceColumnIndex("invoice_id")));
+  const InvoiceLookup invoice = FindInvoice(context, delivery.invoice.Value(InvoiceColumnIndex("invoice_id")), RowExclusiveLock);
   progress.is_erased = invoice.is_erased;
   if (invoice.is_hidden) return KeepPending(progress, "the invoice is newer than the snapshot of the transaction");
   progress.error = ChangeInvoice(context, delivery, invoice.is_known);

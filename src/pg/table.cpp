@@ -110,7 +110,7 @@ struct KnownIndex {
   AttrNumber columns[kMaxKeys];
   Oid index;  // InvalidOid: there is none
 };
-KnownIndex known_indexes[8];
+KnownIndex known_indexes[16];
 int known_index_count;
 
 void ForgetIndexes(Oid table) {
@@ -330,7 +330,7 @@ bool IsHiddenFromTransaction(HeapTuple row) {
   return !TransactionIdIsCurrentTransactionId(inserter) && XidInMVCCSnapshot(inserter, GetTransactionSnapshot());
 }
 
-Scan::Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys, LOCKMODE lock) : lock_(lock) {
+Scan::Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys, LOCKMODE lock) {
   OnRelationChange(ForgetIndexes);
   Assert(keys.size() <= kMaxKeys);
   ScanKeyData scan_keys[kMaxKeys];
@@ -349,7 +349,7 @@ HeapTuple Scan::Next() {
 void Scan::End() {
   if (index_ == nullptr) return systable_endscan(scan_);
   systable_endscan_ordered(scan_);
-  index_close(index_, lock_);
+  index_close(index_, NoLock);
 }
 
 bool RunsMerchantCode(Relation table) {

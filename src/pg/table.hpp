@@ -77,7 +77,7 @@ struct Key {
 /// a decision. Without such an index all rows are read, and the server's log says so.
 class Scan {
  public:
-  /// `lock` is for the index; see OpenTable.
+  /// `lock` is for the index, which stays locked like the table; see OpenTable.
   Scan(Relation table, Snapshot snapshot, std::initializer_list<Key> keys, LOCKMODE lock = AccessShareLock);
 
   /// Returns the next row, valid until the next call; nullptr after the last row.
@@ -86,7 +86,6 @@ class Scan {
   void End();
 
  private:
-  LOCKMODE lock_;
   Relation index_;  // nullptr: all rows are read
   SysScanDesc scan_;
 };

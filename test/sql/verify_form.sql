@@ -24,6 +24,10 @@ SELECT extra, reason, order_id, payload -> 'x' AS x FROM unnest(ARRAY['&order_id
     '&x=1&x=2&x', '&x=%', '&x=%4', '&x=%4g', '&x=% 41', '&x=%+41', '&x=%00', '&x=%c0%80', '&x=%ff', '&x=%ed%a0%80', '&x=%f0%9f%92%b8',
         '&x=a=b',
     '&x=%25', '&order_id=', '&order_id=%0A', '&order_id=%C2%85', '&order_id=%20']) AS extra, verify(body(extra));
+-- All values of a name are one array, in their order, also if other fields or the token stand between them
+SELECT payload - '{amount_crypto,currency,invoice_id,status}'::text[] AS payload
+  FROM verify(replace(body('&x=4&invoice_information=5&x=6&invoice_information=7&invoice_information=8&y=9'),
+                      '&token', '&x=1&x=2&x=3&token'));
 -- Bytes that are not text
 SELECT reason FROM verify(convert_to(body('&x='), 'UTF8') || '\xff'::bytea);
 SELECT reason FROM verify(convert_to(body('&x='), 'UTF8') || '\x00'::bytea);
