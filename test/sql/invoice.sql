@@ -23,8 +23,9 @@ SELECT receive('A');
 SET timezone = 'UTC';
 SET datestyle = 'ISO';
 SELECT c.key, c.value FROM cc_invoice AS i, jsonb_each_text(to_jsonb(i) - ARRAY['info', 'received_at', 'updated_at', 'token_expires_at',
-    'paid_at']) AS c ORDER BY 1;
-SELECT info ->> 'uuid' AS uuid, paid_at = received_at AND updated_at = received_at AS times FROM cc_invoice;
+    'amounts_expire_at', 'paid_at']) AS c ORDER BY 1;
+SELECT info ->> 'uuid' AS uuid, paid_at = received_at AND updated_at = received_at AND amounts_expire_at = token_expires_at AS times
+  FROM cc_invoice;
 
 -- An odd value gives NULL in its column, never a lost payment
 SELECT receive('ODD', '{"address": 5, "currency": "BNB", "invoice_status": null, "status": {}, "test_mode": "maybe", "amount": "abc",
