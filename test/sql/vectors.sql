@@ -76,4 +76,4 @@ SELECT suite, v ->> 'name' AS name, form, CASE WHEN form = 'text' THEN pg_temp.j
 SELECT suite, form, count(*) AS cases, count(problem) AS wrong FROM verdict GROUP BY suite, form ORDER BY suite, form;
 SELECT suite, form, name, left(problem, 300) AS problem FROM verdict WHERE problem IS NOT NULL ORDER BY suite, form, name;
 
-DROP EXTENSION cryptocloud_postback CASCADE;
+DROP EXTENSION cryptocloud_postback;
